@@ -1,0 +1,48 @@
+# Four verbs for people: run, test, check, fix. `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test check fix bench kills alertmanager clean
+
+help: ## Show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+run: $(STAMP) ## Start a PagerDuty sandbox and the relay, send an example alert, keep serving
+	@$(BIN)/pagerelay demo
+
+demo: $(STAMP) ## The same, but end with exit status 0 once the page has arrived
+	@$(BIN)/pagerelay demo --once
+
+test: $(STAMP) alertmanager ## Run every test, with a real Alertmanager where it can be installed
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: $(STAMP) ## Formatting, lint, types, floors, spelling
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+fix: $(STAMP) ## Format and mend what can be mended by itself
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMP) ## Measure the figures of docs/performance.md (ratios inside one run)
+	$(BIN)/python -m bench
+
+kills: $(STAMP) ## 200 kill -9 at random moments under load: nothing lost
+	$(BIN)/python -m tests.kills --cycles 200
+
+alertmanager:
+	@sh tests/install-alertmanager.sh
+
+clean: ## Remove what make made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

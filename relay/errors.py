@@ -1,0 +1,64 @@
+"""Every error the relay raises on purpose, and the HTTP answer each one means."""
+
+from dataclasses import dataclass
+
+
+class RelayError(Exception):
+    """Something went wrong that the relay has words for."""
+
+    status_hint = 503
+
+
+class BadBody(RelayError):
+    """This body can never work: say where and why."""
+
+    status_hint = 400
+
+
+class TooLarge(RelayError):
+    """This body is over the size limit."""
+
+    status_hint = 413
+
+
+class NotTaken(RelayError):
+    """The relay cannot keep this right now; the sender should come again."""
+
+    status_hint = 503
+
+
+class StoreError(NotTaken):
+    """The store cannot be read or written."""
+
+
+class StoreBusy(StoreError):
+    """Another process holds the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong (or odd) in a configuration file."""
+
+    file: str
+    line: int
+    column: int
+    path: str
+    """Dotted place in the document: `route.routes[2].matchers[0]`."""
+    message: str
+    """What is wrong and what to do."""
+    warning: bool = False
+
+    def __str__(self) -> str:
+        kind = "warning: " if self.warning else ""
+        place = f"{self.path}: " if self.path else ""
+        return f"{self.file}:{self.line}:{self.column}: {kind}{place}{self.message}"
+
+
+class BadConfig(RelayError):
+    """The configuration does not load; carries every problem at once."""
+
+    status_hint = 500
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems

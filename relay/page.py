@@ -1,0 +1,233 @@
+"""The row the relay keeps in step with PagerDuty, and the one table that says what to do next.
+
+    wanted \\ delivered   never        unknown(trigger)  open      unknown(resolve)  closed   closed elsewhere
+    open                  trigger      trigger           update    trigger           trigger  reopen
+    quiet                 -            mute              mute      resolve           -        -
+    closed                supersede    resolve           resolve   resolve           -        -
+
+`wanted` is what should be true, `delivered` what PagerDuty has been told. Work is any page where the two differ.
+"""
+
+import base64
+from collections.abc import Mapping
+from enum import IntEnum, StrEnum
+
+import msgspec
+
+from relay.alert import MINUTE, Duration, Instant
+from relay.event import Severity
+
+
+class Wanted(StrEnum):
+    """What should be true of a page."""
+
+    OPEN = "open"
+    QUIET = "quiet"
+    """Something fires, and all of it is suppressed."""
+    CLOSED = "closed"
+
+
+class State(StrEnum):
+    """What PagerDuty has been told of a page."""
+
+    NEVER = "never"
+    UNKNOWN_TRIGGER = "unknown(trigger)"
+    OPEN = "open"
+    UNKNOWN_RESOLVE = "unknown(resolve)"
+    CLOSED = "closed"
+    ELSEWHERE = "closed elsewhere"
+
+
+class Do(StrEnum):
+    """What the table says to do next."""
+
+    TRIGGER = "trigger"
+    UPDATE = "update"
+    RESOLVE = "resolve"
+    REOPEN = "reopen"
+    MUTE = "mute"
+    SUPERSEDE = "supersede"
+    NOTHING = "nothing"
+
+
+class Lane(IntEnum):
+    """Which queue a page waits in; smaller is more important."""
+
+    CRITICAL = 0
+    ERROR = 1
+    RESOLVE = 2
+    WARNING = 3
+    """New warnings and infos."""
+    UPDATE = 4
+    REFRESH = 5
+
+
+NEXT: Mapping[tuple[Wanted, State], Do] = {
+    (Wanted.OPEN, State.NEVER): Do.TRIGGER,
+    (Wanted.OPEN, State.UNKNOWN_TRIGGER): Do.TRIGGER,
+    (Wanted.OPEN, State.OPEN): Do.UPDATE,
+    (Wanted.OPEN, State.UNKNOWN_RESOLVE): Do.TRIGGER,
+    (Wanted.OPEN, State.CLOSED): Do.TRIGGER,
+    (Wanted.OPEN, State.ELSEWHERE): Do.REOPEN,
+    (Wanted.QUIET, State.NEVER): Do.NOTHING,
+    (Wanted.QUIET, State.UNKNOWN_TRIGGER): Do.MUTE,
+    (Wanted.QUIET, State.OPEN): Do.MUTE,
+    (Wanted.QUIET, State.UNKNOWN_RESOLVE): Do.RESOLVE,
+    (Wanted.QUIET, State.CLOSED): Do.NOTHING,
+    (Wanted.QUIET, State.ELSEWHERE): Do.NOTHING,
+    (Wanted.CLOSED, State.NEVER): Do.SUPERSEDE,
+    (Wanted.CLOSED, State.UNKNOWN_TRIGGER): Do.RESOLVE,
+    (Wanted.CLOSED, State.OPEN): Do.RESOLVE,
+    (Wanted.CLOSED, State.UNKNOWN_RESOLVE): Do.RESOLVE,
+    (Wanted.CLOSED, State.CLOSED): Do.NOTHING,
+    (Wanted.CLOSED, State.ELSEWHERE): Do.NOTHING,
+}
+
+
+class Line(msgspec.Struct, frozen=True, gc=False):
+    """Where an attempt for this page was ever started: one (url, routing key), and what it was told."""
+
+    key_id: str
+    url: str
+    state: State
+    prior: State | None = None
+    """While an attempt is in flight: the state to fall back to if PagerDuty certainly did not take it."""
+    at: Instant = 0
+    """Start of the last attempt."""
+    gone: bool = False
+    """The routing key is not at hand any more: nothing can be sent here."""
+
+
+class Page(msgspec.Struct, frozen=True, gc=False):
+    """One (integration, dedup_key), its wanted state, and what was delivered of it."""
+
+    id: int
+    integration: str
+    """Integration.id."""
+    dedup_key: str
+    source: str
+    group_key: str
+    """Of the message or route group that opened it; for people."""
+    receiver: str
+    """Receiver whose texts it shows: that of its worst firing member."""
+    target: int = 0
+    """Index of the receiver's pagerduty_configs entry."""
+    seq: int = 1
+    """1 for the dedup key itself, 2 for `/2` ..."""
+    group_labels: Mapping[str, str] = {}
+    """The labels its members were grouped by, where the relay or the message knows them."""
+    alertmanager_url: str = ""
+    """externalURL of the last message that changed it."""
+
+    wanted: Wanted = Wanted.OPEN
+    severity: Severity = Severity.ERROR
+    """Worst severity of this episode; never falls while the page is open."""
+    tally: Mapping[str, int] = {}
+    """Firing, unsuppressed members by `<severity rank> <route order> <route id>`."""
+    quiet: int = 0
+    """Firing members that are suppressed."""
+    episode: int = 1
+    revision: int = 1
+    """Grows with each change of what should be shown."""
+
+    lines: tuple[Line, ...] = ()
+    sent_revision: int = 0
+    """The revision of the last 202."""
+    sent_severity: Severity | None = None
+    """The severity of this episode's first started trigger: what fixed its urgency at PagerDuty."""
+    sent_digest: str = ""
+    """Names the last rendered event that got a 202."""
+
+    lane: Lane | None = None
+    """The lane it waits in; None: nothing to do."""
+    due_at: Instant = 0
+    delay: Duration = 0
+    """The delay `due_at` came from."""
+    in_flight: bool = False
+
+    opened_at: Instant = 0
+    """When this episode was accepted."""
+    changed_at: Instant = 0
+    """When the oldest change not yet delivered was accepted."""
+    last_sent_at: Instant = 0
+    closed_at: Instant = 0
+    heard_at: Instant = 0
+    """When a firing member was last named by a body."""
+
+    failures: int = 0
+    """Attempts in a row that failed."""
+    last_error: str = ""
+    dead: str = ""
+    """Why it is a dead letter; "" when it is none."""
+    successor: int | None = None
+    """The linked page that took this one's members over."""
+    predecessor: int | None = None
+    judge_at: Instant | None = None
+    """When the scheduler must look at it again because something else changed."""
+    left_open: bool = False
+    """Closed here, but PagerDuty was not told (`send_resolved: false`)."""
+
+    group_interval: Duration = MINUTE
+    """Of the route of its worst firing member; copied at judgement."""
+    repeat_interval: Duration = 0
+    on_mute: str = "leave"
+    send_resolved: bool = True
+    regroup_urgency: bool = True
+
+    @property
+    def delivered(self) -> State:
+        """What PagerDuty has been told, over all lines whose key is at hand."""
+        return delivered(self.lines)
+
+    @property
+    def firing(self) -> int:
+        """How many members fire and are not suppressed."""
+        return sum(self.tally.values())
+
+
+_PRECEDENCE = (State.OPEN, State.UNKNOWN_TRIGGER, State.UNKNOWN_RESOLVE, State.ELSEWHERE, State.CLOSED)
+
+
+def delivered(lines: tuple[Line, ...]) -> State:
+    """Sum the lines up: the most open one speaks for the page; lines without their key say nothing."""
+    states = {line.state for line in lines if not line.gone}
+    return next((state for state in _PRECEDENCE if state in states), State.NEVER)
+
+
+class Member(msgspec.Struct, frozen=True, gc=False):
+    """One alert in one page, with the route that brought it."""
+
+    page: int
+    alert: int
+    firing: bool
+    severity: Severity
+    route: str
+    """Route.id."""
+    order: int
+    """Route.order."""
+    receiver: str
+    target: int = 0
+    suppressed: str = ""
+    """Why it is kept quiet; "" when it is not."""
+    leaving: int | None = None
+    """The page it joins after a reload: it leaves this one when that one has its 202."""
+    joined_at: Instant = 0
+
+    @property
+    def tally_key(self) -> str:
+        """Where Page.tally counts it."""
+        return f"{self.severity.rank} {self.order} {self.route}"
+
+
+def short_id(page: int) -> str:
+    """Show a page's id as people see it: 13 characters, lower case."""
+    return base64.b32encode(page.to_bytes(8, "big")).decode().rstrip("=").lower()
+
+
+def page_number(short: str) -> int | None:
+    """Read a short id back; None if it is none."""
+    try:
+        data = base64.b32decode(short.upper() + "===")
+    except ValueError:
+        return None
+    return int.from_bytes(data, "big") if len(data) == 8 else None

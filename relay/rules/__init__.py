@@ -1,0 +1,1 @@
+"""The study: pure judgement. No I/O, no clock, no logger."""

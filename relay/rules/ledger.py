@@ -1,0 +1,151 @@
+"""What the judge is shown of the store, and what it hands back to be written."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from relay.alert import Instant
+from relay.decision import Decision
+from relay.event import Action
+from relay.page import Lane, Member, Page
+
+
+class Held(msgspec.Struct, frozen=True, gc=False):
+    """One alert as the store holds it: its last accepted statement."""
+
+    id: int
+    source: str
+    fingerprint: str
+    firing: bool
+    starts_at: Instant
+    """Of the current episode, the earliest that was stated."""
+    ends_at: Instant
+    digest: bytes
+    raw: bytes
+    """The alert as one JSON object in Alertmanager's v4 form."""
+    groups: tuple[str, ...] = ()
+    """Alertmanager's group keys it was heard in, newest last, at most 8."""
+    changed_at: Instant = 0
+    heard_at: Instant = 0
+    verdict: str = ""
+    """The last decision's verdict."""
+
+
+class Lookup(msgspec.Struct, frozen=True):
+    """The names of what must be remembered before judging."""
+
+    alerts: tuple[int, ...] = ()
+    """Alert ids; their memberships and those members' pages come with them."""
+    pages: tuple[int, ...] = ()
+    """Page ids; their whole chain of successors comes with them."""
+    whole: tuple[int, ...] = ()
+    """Page ids of which every member is wanted (and the members' other pages are not)."""
+
+
+class Ledger(msgspec.Struct, frozen=True):
+    """What the store remembers of a Lookup."""
+
+    alerts: Mapping[int, Held]
+    pages: Mapping[int, Page]
+    members: Mapping[int, tuple[Member, ...]]
+    """By alert id: every membership of the alerts asked for."""
+    whole: Mapping[int, tuple[Member, ...]] = {}
+    """By page id: every member of the pages asked for whole."""
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """One message (or act) as the journal keeps it: counts of everything, decisions of what changed."""
+
+    at: Instant
+    source: str
+    group_key: str
+    receiver: str
+    outcomes: Mapping[str, int]
+    decisions: tuple[Decision, ...]
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What should be written, all of it or none: the answer of a judgement."""
+
+    alerts: tuple[Held, ...] = ()
+    """Rows to write whole."""
+    pages: tuple[Page, ...] = ()
+    """Rows to write whole."""
+    members: tuple[Member, ...] = ()
+    """Rows to write whole."""
+    cleared: tuple[int, ...] = ()
+    """Pages whose members that do not fire are forgotten (a new episode begins), before `members` are written."""
+    left: tuple[tuple[int, int], ...] = ()
+    """(page, alert) memberships to delete."""
+    moved: tuple[tuple[int, int], ...] = ()
+    """(from page, to page): every member moves over, before `members` are written."""
+    record: Recorded | None = None
+    groups: tuple[tuple[str, str], ...] = ()
+    """(source, group_key) whose cached answers no longer hold."""
+
+
+class Want(msgspec.Struct, frozen=True):
+    """How many due pages of one integration and lane the dispatcher has budget for."""
+
+    integration: str
+    lane: Lane
+    limit: int
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One call to PagerDuty, written down before its first byte is sent."""
+
+    id: int
+    """0 until the store has numbered it."""
+    page: int
+    integration: str
+    key_id: str
+    lane: Lane
+    action: Action
+    revision: int
+    """The page's revision when it was started."""
+    episode: int
+    at: Instant
+    ended_at: Instant = 0
+    outcome: str = ""
+    """Empty while in flight; then delivered, retry, rejected, unchanged (equal to what is open) or lost (a crash)."""
+    reason: str = ""
+    message: str = ""
+    dedup_key: str = ""
+    event: bytes = b""
+    """The rendered event as JSON without the routing key; kept for people, b"" where there is none."""
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """One member of a claimed page with its alert, for rendering."""
+
+    member: Member
+    alert: Held
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """A page in hand: its row as claimed (in flight), the attempt, and the members to show."""
+
+    page: Page
+    attempt: Attempt
+    members: tuple[Shown, ...]
+    """Firing first, worst first, then route order, then longest firing; at most 1,000. Empty for a resolve."""
+    firing: int
+    resolved: int
+    """How many members there are in all, shown or not."""
+
+
+class Started(msgspec.Struct, frozen=True):
+    """What `start` says of a candidate page: the row to write, and the attempt to make (None: not now)."""
+
+    page: Page
+    attempt: Attempt | None
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """What `settle` says of a page after an attempt: the row to write, and how the attempt ended."""
+
+    page: Page
+    attempt: Attempt
+    judge: tuple[int, ...] = ()
+    """Other pages to mark for the scheduler (`judge_at` = now)."""

@@ -1,0 +1,5 @@
+"""Alertmanager's matchers."""
+
+
+class Matcher:
+    """Placeholder."""
