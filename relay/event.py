@@ -93,6 +93,8 @@ class Retry(msgspec.Struct, frozen=True, tag="retry"):
     """Microseconds the far end asked us to wait."""
     ambiguous: bool = True
     """Whether PagerDuty may have taken the event all the same (5xx, time-out, broken connection)."""
+    configuration: bool = False
+    """Whether a person must mend something first: the key, the URL, a proxy in the way. Retried slowly, for ever."""
 
 
 class Rejected(msgspec.Struct, frozen=True, tag="rejected"):
