@@ -94,6 +94,8 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     """While an attempt is in flight: the state to fall back to if PagerDuty certainly did not take it."""
     at: Instant = 0
     """Start of the last attempt."""
+    until: Instant = 0
+    """When that attempt's total timeout is over."""
     gone: bool = False
     """The routing key is not at hand any more: nothing can be sent here."""
 
@@ -127,6 +129,8 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     quiet: int = 0
     """Firing members that are suppressed."""
     episode: int = 1
+    again: int = 0
+    """How often it fired again in this episode before its resolve was started."""
     revision: int = 1
     """Grows with each change of what should be shown."""
 
@@ -135,6 +139,8 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     """The revision of the last 202."""
     sent_severity: Severity | None = None
     """The severity of this episode's first started trigger: what fixed its urgency at PagerDuty."""
+    shown_severity: Severity | None = None
+    """The severity of the last 202."""
     sent_digest: str = ""
     """Names the last rendered event that got a 202."""
 
@@ -164,6 +170,8 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     predecessor: int | None = None
     judge_at: Instant | None = None
     """When the scheduler must look at it again because something else changed."""
+    muted: bool = False
+    """`on_mute` was carried out since it became quiet."""
     left_open: bool = False
     """Closed here, but PagerDuty was not told (`send_resolved: false`)."""
 

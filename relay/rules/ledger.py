@@ -79,9 +79,16 @@ class Plan(msgspec.Struct, frozen=True):
     """(page, alert) memberships to delete."""
     moved: tuple[tuple[int, int], ...] = ()
     """(from page, to page): every member moves over, before `members` are written."""
+    judge: tuple[int, ...] = ()
+    """Other pages the scheduler must look at, from `judge_at` on."""
+    judge_at: Instant = 0
     record: Recorded | None = None
     groups: tuple[tuple[str, str], ...] = ()
     """(source, group_key) whose cached answers no longer hold."""
+    cacheable: bool = False
+    """Whether the same body, sent again, would change nothing and find all its alerts held."""
+    decisions: tuple[Decision, ...] = ()
+    """Of every alert that was judged, repeats included, in the order of the message."""
 
 
 class Want(msgspec.Struct, frozen=True):
