@@ -10,7 +10,7 @@ import msgspec
 from relay.decision import Step
 
 Instant = int
-"""Wall-clock time in microseconds since 1970-01-01T00:00:00Z. Year 1 is negative and legal."""
+"""Wall-clock time in microseconds since 1970-01-01T00:00:00Z. Year 1 is negative and legal; 0 means unknown."""
 
 Duration = int
 """A length of time in microseconds."""

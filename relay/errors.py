@@ -14,6 +14,11 @@ class BadBody(RelayError):
 
     status_hint = 400
 
+    def __init__(self, message: str, reason: str = "malformed") -> None:
+        super().__init__(message)
+        self.reason = reason
+        """For the metric: empty, encoding, malformed, not_a_webhook or nothing_salvageable."""
+
 
 class TooLarge(RelayError):
     """This body is over the size limit."""
