@@ -1,1 +1,1 @@
-"""Room."""
+"""A stand-in for PagerDuty: a program of its own that shares no code with the sender it checks."""

@@ -1,0 +1,80 @@
+"""`pagerelay sandbox`: run the stand-in for PagerDuty."""
+
+import asyncio
+import contextlib
+import signal
+from pathlib import Path
+
+import click
+from aiohttp import web
+
+from relay.sandbox.app import make_app
+from relay.sandbox.state import Settings
+
+
+@click.command()
+@click.option(
+    "--listen-address", default="127.0.0.1:9999", show_default=True, help="HOST:PORT; port 0 takes a free one."
+)
+@click.option("--key", "keys", multiple=True, metavar="NAME=KEY", help="Know only this routing key. Repeatable.")
+@click.option("--rate.events", "rate_events", default=120, show_default=True, help="Calls per key; 0 for no limit.")
+@click.option("--rate.within", "rate_within", default=60.0, show_default=True, help="Seconds the rate is counted over.")
+@click.option("--oversize-status", default=400, show_default=True, help="Answer to a body over 512,000 bytes.")
+@click.option("--ledger", type=click.Path(dir_okay=False, path_type=Path), help="Append a JSON line per request here.")
+def sandbox(
+    listen_address: str,
+    keys: tuple[str, ...],
+    rate_events: int,
+    rate_within: float,
+    oversize_status: int,
+    ledger: Path | None,
+) -> None:
+    """Stand in for PagerDuty: take events as strictly, show what is open, fail on demand."""
+    settings = Settings(
+        keys=_named(keys),
+        rate_events=rate_events,
+        rate_within=rate_within,
+        oversize_status=oversize_status,
+        ledger=ledger,
+    )
+    host, port = _address(listen_address)
+    asyncio.run(_serve(settings, host, port))
+
+
+def _named(keys: tuple[str, ...]) -> dict[str, str]:
+    named = {}
+    for entry in keys:
+        name, equals, key = entry.partition("=")
+        if not (name and equals and key):
+            raise click.BadParameter(f"{name or entry!r}: write it as NAME=KEY", param_hint="--key")
+        named[name] = key
+    return named
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal() or int(port) > 65_535:
+        raise click.BadParameter(f"{text!r}: write it as HOST:PORT", param_hint="--listen-address")
+    return host.strip("[]"), int(port)
+
+
+async def _serve(settings: Settings, host: str, port: int) -> None:
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    runner = web.AppRunner(make_app(settings), access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(runner.cleanup)
+        await _listen(runner, host, port)
+        shown, taken = runner.addresses[0][:2]
+        url = f"http://[{shown}]:{taken}" if ":" in shown else f"http://{shown}:{taken}"
+        click.echo(f"PagerDuty sandbox listens on {url} (events go to {url}/v2/enqueue)")
+        await stop.wait()
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
+    try:
+        await web.TCPSite(runner, host or None, port).start()
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror or error}") from error

@@ -1,0 +1,468 @@
+"""The stand-in's memory and judgement: what became of each event, and which alerts are open."""
+
+import hashlib
+import json
+import random
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from relay.sandbox.faults import Fault, Faults
+from relay.sandbox.validation import alert_event_errors, change_event_errors, well_formed_key
+
+ALERT_PATH = "/v2/enqueue"
+CHANGE_PATH = "/v2/change/enqueue"
+
+_LOG_KEPT = 200
+_PAST_KEPT = 5_000
+_REQUESTS_KEPT = 20_000
+_CHANGES_KEPT = 500
+_DEEPEST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How strict the stand-in is, and what it writes down."""
+
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Routing keys by name. Empty: every well-formed key is known."""
+    rate_events: int = 120
+    """Calls one key may make in any `rate_within`; 0 for no limit."""
+    rate_within: float = 60.0
+    """Seconds."""
+    largest_body: int = 512_000
+    """Bytes; PagerDuty says 512 KB, Alertmanager cuts at 512,000."""
+    oversize_status: int = 400
+    """PagerDuty's answer to a larger body is not documented: 400 and 413 have both been reported."""
+    ledger: Path | None = None
+    """Append one JSON line per request to this file, before answering."""
+
+
+@dataclass(slots=True)
+class LogEntry:
+    """One thing that happened to an alert."""
+
+    at: float
+    what: str
+    """triggered, triggered again, acknowledged or resolved."""
+    summary: str = ""
+    severity: str = ""
+
+
+@dataclass(slots=True)
+class SandboxAlert:
+    """One alert and its incident. PagerDuty never reopens one: a trigger after its resolve makes a new one."""
+
+    number: int
+    """The incident's number."""
+    routing_key: str
+    key: str
+    """What the routing key is shown as."""
+    dedup_key: str
+    status: str
+    """triggered, acknowledged or resolved."""
+    summary: str
+    """Of the latest trigger."""
+    severity: str
+    """Of the latest trigger."""
+    urgency: str
+    """high or low, fixed by the first trigger."""
+    created_at: float
+    updated_at: float
+    event: Mapping[str, Any]
+    """The first trigger, without its routing key: what stays in view."""
+    latest: Mapping[str, Any]
+    """The last trigger, without its routing key."""
+    triggers: int = 1
+    resolved_at: float | None = None
+    log: deque[LogEntry] = field(default_factory=lambda: deque(maxlen=_LOG_KEPT))
+
+    @property
+    def open(self) -> bool:
+        """Whether someone may still be paged for it."""
+        return self.status != "resolved"
+
+    def record(self, at: float, what: str, event: Mapping[str, Any] | None = None) -> None:
+        """Add to the log; an event brings its summary and severity."""
+        payload = event["payload"] if event else {}
+        self.updated_at = at
+        self.log.append(LogEntry(at, what, payload.get("summary", ""), payload.get("severity", "")))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what the JSON page shows; times are ISO 8601 in UTC."""
+        return {
+            "incident_number": self.number,
+            "dedup_key": self.dedup_key,
+            "routing_key": self.key,
+            "status": self.status,
+            "summary": self.summary,
+            "severity": self.severity,
+            "urgency": self.urgency,
+            "triggers": self.triggers,
+            "created_at": iso(self.created_at),
+            "updated_at": iso(self.updated_at),
+            "resolved_at": None if self.resolved_at is None else iso(self.resolved_at),
+            "event": self.event,
+            "latest": self.latest,
+            "log_entries": [
+                {"at": iso(entry.at), "what": entry.what, "summary": entry.summary, "severity": entry.severity}
+                for entry in self.log
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What to answer, and how badly."""
+
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    latency: float = 0.0
+    drip: float = 0.0
+    drop: bool = False
+    """Reset the connection in place of answering."""
+
+
+@dataclass(slots=True)
+class _Request:
+    """One call while it is being judged, and then one line of the ledger."""
+
+    path: str
+    body: bytes
+    event: Mapping[str, Any] = field(default_factory=dict)
+    key: str = ""
+    result: str = ""
+    """What became of it: triggered, triggered again, acknowledged, resolved, dropped, changed, invalid, throttled,
+    unknown key, forgotten or refused."""
+    dedup_key: str = ""
+    errors: list[str] = field(default_factory=list)
+    incident: int | None = None
+    fault: str = ""
+
+    @property
+    def action(self) -> str:
+        action = self.event.get("event_action")
+        return action if isinstance(action, str) else ""
+
+
+class Sandbox:
+    """All the stand-in knows. Plain methods, no I/O but the ledger; time and chance are given to it."""
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """`clock` returns seconds since 1970, `chance` a number in [0, 1)."""
+        self.settings = settings or Settings()
+        self.faults = Faults()
+        self.now = clock
+        self._chance = chance
+        self._names = {key: name for name, key in self.settings.keys.items()}
+        self._ledger: TextIO | None = None
+        self._incidents = 0
+        self.reset()
+        if self.settings.ledger is not None:
+            self._ledger = self.settings.ledger.open("a", encoding="utf-8")
+
+    def reset(self) -> None:
+        """Forget every alert, request and rate; faults and incident numbers go on."""
+        self._open: dict[tuple[str, str], SandboxAlert] = {}
+        self._past: deque[SandboxAlert] = deque(maxlen=_PAST_KEPT)
+        self._requests: deque[dict[str, Any]] = deque(maxlen=_REQUESTS_KEPT)
+        self._changes: deque[dict[str, Any]] = deque(maxlen=_CHANGES_KEPT)
+        self._calls: dict[str, deque[float]] = {}
+        self._counted = 0
+
+    def close(self) -> None:
+        """Close the ledger."""
+        if self._ledger is not None:
+            self._ledger.close()
+            self._ledger = None
+
+    @property
+    def open_alerts(self) -> tuple[SandboxAlert, ...]:
+        """Alerts someone is still paged for, newest first."""
+        return tuple(sorted(self._open.values(), key=lambda alert: -alert.number))
+
+    @property
+    def past_alerts(self) -> tuple[SandboxAlert, ...]:
+        """Resolved alerts, the last resolved first; the last 5,000 are kept."""
+        return tuple(reversed(self._past))
+
+    @property
+    def requests(self) -> tuple[Mapping[str, Any], ...]:
+        """What became of each request, in order; the last 20,000 are kept."""
+        return tuple(self._requests)
+
+    @property
+    def changes(self) -> tuple[Mapping[str, Any], ...]:
+        """Accepted change events, in order; the last 500 are kept."""
+        return tuple(self._changes)
+
+    def alert(self, number: int) -> SandboxAlert | None:
+        """Find an alert by its incident number."""
+        known = (*self._open.values(), *self._past)
+        return next((alert for alert in known if alert.number == number), None)
+
+    def shown_key(self, routing_key: object) -> str:
+        """Show a routing key: by its name where it has one, else by its last four characters."""
+        if not isinstance(routing_key, str):
+            return ""
+        return self._names.get(routing_key) or f"…{routing_key[-4:]}"
+
+    def enqueue(self, body: bytes, path: str = ALERT_PATH) -> Answer:
+        """Take one call to `/v2/enqueue` or `/v2/change/enqueue`, write down what became of it, and say what to answer.
+
+        The order is: fault, size, JSON, known key, rate, validation, and only then does the event count.
+        """
+        request = _Request(path, body)
+        parsed = _parse(body)
+        if parsed is not None:
+            request.event = parsed
+            request.key = self.shown_key(parsed.get("routing_key"))
+        fault = self._fault(request)
+        answer = self._faulty(request, parsed, fault) if fault else self._judge(request, parsed)
+        self._write_down(request, answer)
+        return answer
+
+    def _fault(self, request: _Request) -> Fault | None:
+        key = request.event.get("routing_key")
+        names = (key, self._names.get(key, "")) if isinstance(key, str) else ()
+        return self.faults.next(names, request.action, self._chance())
+
+    def _faulty(self, request: _Request, event: Mapping[str, Any] | None, fault: Fault) -> Answer:
+        request.fault = fault.words
+        if fault.ingests:
+            answer = self._judge(request, event)
+        elif fault.forget:
+            answer = self._forget(request)
+        else:
+            request.result = "refused"
+            answer = _said(fault.status or 503, "fault", "A fault on demand")
+        return _spoilt(answer, fault)
+
+    def _forget(self, request: _Request) -> Answer:
+        request.result = "forgotten"
+        request.dedup_key = _text(request.event.get("dedup_key")) or uuid.uuid4().hex
+        return _accepted(request.dedup_key)
+
+    def _judge(self, request: _Request, event: Mapping[str, Any] | None) -> Answer:
+        if len(request.body) > self.settings.largest_body:
+            return self._refuse(
+                request, [f"Event is too large (maximum is {self.settings.largest_body} bytes)"], large=True
+            )
+        if event is None:
+            request.result, request.errors = "invalid", ["JSON parse error"]
+            return _said(400, "Unrecognized object", "Event object format is unrecognized", request.errors)
+        key = event.get("routing_key")
+        if isinstance(key, str) and well_formed_key(key):
+            if self._names and key not in self._names:
+                return _unknown_key(request)
+            if not self._within_rate(key):
+                return _throttled(request)
+        change = request.path == CHANGE_PATH
+        errors = change_event_errors(event) if change else alert_event_errors(event)
+        if errors:
+            return self._refuse(request, errors)
+        return self._change(request, event) if change else self._take(request, event)
+
+    def _refuse(self, request: _Request, errors: list[str], *, large: bool = False) -> Answer:
+        request.result, request.errors = "invalid", errors
+        status = self.settings.oversize_status if large else 400
+        return _said(status, "invalid event", "Event object is invalid", errors)
+
+    def _within_rate(self, key: str) -> bool:
+        """Count a call, unless the window is full: a throttled call is not ingested and does not count."""
+        if not self.settings.rate_events:
+            return True
+        calls = self._calls.setdefault(key, deque())
+        now = self.now()
+        while calls and calls[0] <= now - self.settings.rate_within:
+            calls.popleft()
+        if len(calls) >= self.settings.rate_events:
+            return False
+        calls.append(now)
+        return True
+
+    def _change(self, request: _Request, event: Mapping[str, Any]) -> Answer:
+        request.result = "changed"
+        self._changes.append({"at": iso(self.now()), "routing_key": request.key, "event": _without_key(event)})
+        return _json(202, {"status": "success", "message": "Change event processed", "errors": []})
+
+    def _take(self, request: _Request, event: Mapping[str, Any]) -> Answer:
+        routing_key: str = event["routing_key"]
+        request.dedup_key = event.get("dedup_key") or uuid.uuid4().hex
+        alert = self._open.get((routing_key, request.dedup_key))
+        if request.action == "trigger":
+            alert = self._trigger(request, routing_key, event, alert)
+        elif alert is None:
+            # Nothing is open under this dedup_key on this routing key: dropped in silence
+            # (support.pagerduty.com/docs/event-management).
+            request.result = "dropped"
+        elif request.action == "acknowledge":
+            self._acknowledge(request, alert)
+        else:
+            self._resolve(request, alert)
+        request.incident = alert.number if alert else None
+        return _accepted(request.dedup_key)
+
+    def _trigger(
+        self, request: _Request, routing_key: str, event: Mapping[str, Any], alert: SandboxAlert | None
+    ) -> SandboxAlert:
+        if alert is None:
+            request.result = "triggered"
+            return self._create(request, routing_key, event)
+        request.result = "triggered again"
+        alert.triggers += 1
+        alert.summary, alert.severity = event["payload"]["summary"], event["payload"]["severity"]
+        alert.latest = _without_key(event)
+        alert.record(self.now(), request.result, event)
+        return alert
+
+    def _create(self, request: _Request, routing_key: str, event: Mapping[str, Any]) -> SandboxAlert:
+        self._incidents += 1
+        now, payload, shown = self.now(), event["payload"], _without_key(event)
+        alert = SandboxAlert(
+            number=self._incidents,
+            routing_key=routing_key,
+            key=request.key,
+            dedup_key=request.dedup_key,
+            status="triggered",
+            summary=payload["summary"],
+            severity=payload["severity"],
+            urgency="high" if payload["severity"] in ("critical", "error") else "low",
+            created_at=now,
+            updated_at=now,
+            event=shown,
+            latest=shown,
+        )
+        alert.record(now, "triggered", event)
+        self._open[routing_key, request.dedup_key] = alert
+        return alert
+
+    def _acknowledge(self, request: _Request, alert: SandboxAlert) -> None:
+        request.result = alert.status = "acknowledged"
+        alert.record(self.now(), "acknowledged")
+
+    def _resolve(self, request: _Request, alert: SandboxAlert) -> None:
+        request.result = alert.status = "resolved"
+        alert.resolved_at = self.now()
+        alert.record(alert.resolved_at, "resolved")
+        del self._open[alert.routing_key, alert.dedup_key]
+        self._past.append(alert)
+
+    def _write_down(self, request: _Request, answer: Answer) -> None:
+        self._counted += 1
+        payload = request.event.get("payload")
+        said = payload if isinstance(payload, dict) else {}
+        line: dict[str, Any] = {
+            "n": self._counted,
+            "at": round(self.now(), 6),
+            "path": request.path,
+            "status": 0 if answer.drop else answer.status,
+            "result": request.result,
+            "event_action": request.action,
+            "dedup_key": request.dedup_key or _text(request.event.get("dedup_key")),
+            "routing_key": request.key,
+            "incident": request.incident,
+            "summary": _text(said.get("summary"))[:1024],
+            "severity": _text(said.get("severity"))[:32],
+            "errors": request.errors,
+            "fault": request.fault,
+            "bytes": len(request.body),
+            "sha256": hashlib.sha256(request.body).hexdigest(),
+        }
+        self._requests.append(line)
+        if self._ledger is not None:
+            self._ledger.write(json.dumps({**line, "event": _without_key(request.event)}) + "\n")
+            self._ledger.flush()
+
+
+def iso(at: float) -> str:
+    """Write seconds since 1970 as ISO 8601 in UTC with milliseconds."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _parse(body: bytes) -> dict[str, Any] | None:
+    try:
+        event = json.loads(body, parse_constant=_not_json)
+    except (ValueError, RecursionError):
+        return None
+    return event if isinstance(event, dict) and not _too_deep(event) else None
+
+
+def _too_deep(value: object) -> bool:
+    """Whether it nests so deep that it could be read but not written again."""
+    level: list[object] = [value]
+    for _ in range(_DEEPEST):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _not_json(word: str) -> None:
+    raise ValueError(f"{word} is not JSON")
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _without_key(event: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in event.items() if name != "routing_key"}
+
+
+def _accepted(dedup_key: str) -> Answer:
+    return _json(202, {"status": "success", "message": "Event processed", "dedup_key": dedup_key})
+
+
+def _unknown_key(request: _Request) -> Answer:
+    # Plain text, as people have seen it (robusta-dev/robusta#571).
+    request.result, request.errors = "unknown key", ["Invalid routing key"]
+    return Answer(400, b"Invalid routing key", "text/plain")
+
+
+def _throttled(request: _Request) -> Answer:
+    request.result = "throttled"
+    words = "Requests for this service are arriving too quickly.  Please retry later."
+    return _said(429, "throttle exceeded", words)
+
+
+def _said(status: int, word: str, message: str, errors: list[str] | None = None) -> Answer:
+    answer: dict[str, Any] = {"status": word, "message": message}
+    return _json(status, answer | ({"errors": errors} if errors else {}))
+
+
+def _json(status: int, answer: Mapping[str, Any]) -> Answer:
+    return Answer(status, json.dumps(answer).encode())
+
+
+def _spoilt(answer: Answer, fault: Fault) -> Answer:
+    """Answer as the fault says, whatever the judgement was."""
+    headers = {"Retry-After": fault.retry_after, "Location": fault.location}
+    return Answer(
+        status=fault.status or answer.status,
+        body=answer.body if fault.body is None else fault.body.encode(errors="replace"),
+        content_type=answer.content_type if fault.body is None else "text/plain",
+        headers={name: str(value) for name, value in headers.items() if value is not None},
+        latency=fault.latency,
+        drip=fault.drip,
+        drop=fault.drop is not None,
+    )

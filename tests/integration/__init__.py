@@ -1,0 +1,1 @@
+"""Rooms together: real servers, real files, real processes."""
