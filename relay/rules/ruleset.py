@@ -6,6 +6,7 @@ from typing import Any
 
 from relay.alert import HOUR, MINUTE, SECOND, Duration
 from relay.event import Severity
+from relay.rules.dedup import DedupTemplate
 from relay.rules.matchers import Matcher
 
 
@@ -48,8 +49,8 @@ class Route:
     severity_label: str = "severity"
     regroup: Regroup = field(default_factory=Regroup)
     on_mute: str = "leave"
-    dedup_key: str | None = None
-    """The literal `dedup_key` text of the route, evaluated at intake in place of group_by."""
+    dedup_key: DedupTemplate | None = None
+    """The route's own `dedup_key` text, evaluated at intake in place of group_by."""
     mute_time_intervals: tuple[str, ...] = ()
     active_time_intervals: tuple[str, ...] = ()
     routes: tuple["Route", ...] = ()
