@@ -1,0 +1,226 @@
+"""Turn a well-formed configuration into the RuleSet, and check everything that needs two places to be seen at once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path as FilePath
+
+from relay.config import schema
+from relay.config.intervals import faults
+from relay.config.problems import Problems
+from relay.config.receivers import Cast, ReceiverBuilder
+from relay.config.routes import Timers, build_tree, match_fields
+from relay.config.yaml import Path
+from relay.rules.matchers import valid_label_name
+from relay.rules.quoting import go_quote
+from relay.rules.ruleset import Receiver, Route, RuleSet, Source
+
+Known = tuple[str, str, str, int]
+"""What the store remembers of an integration: (Integration.id, a key id, receiver name, index of the entry)."""
+
+_NOT_APPLIED = {
+    "mute_time_intervals": "alerts page at all times",
+    "active_time_intervals": "alerts page at all times",
+    "outside": "alerts page at all times",
+    "hold_trigger": "pages open at once",
+    "hold_resolve": "pages are resolved at once",
+    "flap": "flapping alerts are sent like any other",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What could be made of the file; only whole if no error was noted."""
+
+    root: Route | None
+    cast: Cast
+    sources: Mapping[str, Source]
+
+
+def build(
+    config: schema.Config, directory: FilePath, environ: Mapping[str, str], timers: Timers, problems: Problems
+) -> Built:
+    """Build routes, receivers and sources, noting everything that is wrong on the way."""
+    _intervals(config, problems)
+    _inhibit_rules(config, problems)
+    cast = ReceiverBuilder(config, directory, environ, problems).build()
+    sources = _sources(config, problems)
+    root = None
+    if config.route is None:
+        problems.error((), "no routes provided: a `route` with a `receiver` is where every alert begins")
+    else:
+        root = build_tree(config.route, timers, problems)
+        names = {interval.name for interval in (*config.mute_time_intervals, *config.time_intervals)}
+        _references(config.route, ("route",), set(cast.receivers), names, problems)
+        _not_applied(config, problems)
+    return Built(root, cast, sources)
+
+
+def rule_set(built: Built, text: bytes) -> RuleSet:
+    """Put a faultless build together."""
+    assert built.root is not None
+    return RuleSet(
+        root=built.root,
+        receivers=built.cast.receivers,
+        integrations=built.cast.integrations,
+        sources=built.sources,
+        fingerprint=sha256(text).hexdigest()[:16],
+    )
+
+
+def recognise(rules: RuleSet, known: Sequence[Known]) -> RuleSet:
+    """Give integrations the ids they had before: by key first, by receiver name and position second.
+
+    `known` comes from the store, newest first where two lines name one place. A place passes its id on only if its old
+    key is nowhere in the file any more: else the receiver has moved to another integration.
+    """
+    by_key = {key: identity for identity, key, _, _ in reversed(known)}
+    names = {key: by_key[key] for key in rules.integrations if key in by_key}
+    by_place = {(receiver, index): identity for identity, _, receiver, index in reversed(known)}
+    for receiver, index, key in places(rules):
+        identity = by_place.get((receiver, index))
+        if key not in names and identity is not None and identity not in names.values():
+            names[key] = identity
+    for key in rules.integrations:
+        if key not in names:
+            names[key] = _unused(key, set(names.values()))
+    return _renamed(rules, names)
+
+
+def places(rules: RuleSet) -> tuple[tuple[str, int, str], ...]:
+    """List where integrations are used: (receiver name, index of the entry, Integration.key_id)."""
+    keys = {integration.id: integration.key_id for integration in rules.integrations.values()}
+    return tuple(
+        (target.receiver, target.index, keys[target.integration])
+        for receiver in rules.receivers.values()
+        for target in receiver.targets
+    )
+
+
+def remembered(rules: RuleSet) -> tuple[Known, ...]:
+    """List what the store should remember, for `recognise` to find at the next load."""
+    ids = {integration.key_id: integration.id for integration in rules.integrations.values()}
+    return tuple((ids[key], key, receiver, index) for receiver, index, key in places(rules))
+
+
+def _unused(key: str, taken: set[str]) -> str:
+    """Name a new integration after its key, unless an old one (now with another key) has that name."""
+    number, identity = 1, key
+    while identity in taken:
+        number += 1
+        identity = sha256(f"{key}/{number}".encode()).hexdigest()[:16]
+    return identity
+
+
+def _renamed(rules: RuleSet, names: Mapping[str, str]) -> RuleSet:
+    current = {integration.id: names[integration.key_id] for integration in rules.integrations.values()}
+    return replace(
+        rules,
+        integrations={current[old]: replace(item, id=current[old]) for old, item in rules.integrations.items()},
+        receivers={name: _moved(receiver, current) for name, receiver in rules.receivers.items()},
+    )
+
+
+def _moved(receiver: Receiver, current: Mapping[str, str]) -> Receiver:
+    targets = (replace(target, integration=current[target.integration]) for target in receiver.targets)
+    return replace(receiver, targets=tuple(targets))
+
+
+def _intervals(config: schema.Config, problems: Problems) -> None:
+    """Check the definitions; both lists share one name space, as in Alertmanager."""
+    seen: set[str] = set()
+    for section, what in (("mute_time_intervals", "mute time interval"), ("time_intervals", "time interval")):
+        for index, named in enumerate(getattr(config, section)):
+            path: Path = (section, index)
+            if not named.name and not problems.spoilt(path):
+                problems.error(path, f"missing name in {what}")
+            elif named.name in seen:
+                problems.error((*path, "name"), f"{what} {go_quote(named.name)} is not unique")
+            seen.add(named.name)
+            for number, interval in enumerate(named.time_intervals):
+                for inside, message in faults(interval):
+                    problems.error((*path, "time_intervals", number, *inside), message)
+
+
+def _inhibit_rules(config: schema.Config, problems: Problems) -> None:
+    for index, rule in enumerate(config.inhibit_rules):
+        path: Path = ("inhibit_rules", index)
+        match_fields(rule.source_match, rule.source_match_re, rule.source_matchers, path, problems, "source_")
+        match_fields(rule.target_match, rule.target_match_re, rule.target_matchers, path, problems, "target_")
+        for number, label in enumerate(rule.equal):
+            if not valid_label_name(label):
+                problems.error((*path, "equal", number), f"invalid label name {go_quote(label)} in equal list")
+    if config.inhibit_rules:
+        message = "inhibit_rules are read but not applied yet: inhibited alerts page as well"
+        problems.warn(("inhibit_rules",), message, key=True)
+
+
+def _references(route: schema.Route, path: Path, receivers: set[str], intervals: set[str], problems: Problems) -> None:
+    """Check that every receiver and time interval a route names is there."""
+    if route.receiver and route.receiver not in receivers and not problems.spoilt(("receivers",)):
+        problems.error((*path, "receiver"), f"undefined receiver {go_quote(route.receiver)} used in route")
+    for section in ("mute_time_intervals", "active_time_intervals"):
+        for index, name in enumerate(getattr(route, section)):
+            if name not in intervals and not problems.spoilt((section,)):
+                problems.error((*path, section, index), f"undefined time interval {go_quote(name)} used in route")
+    for index, child in enumerate(route.routes):
+        _references(child, (*path, "routes", index), receivers, intervals, problems)
+
+
+def _not_applied(config: schema.Config, problems: Problems) -> None:
+    """Say once of each kind of rule that this version reads and does not follow."""
+    assert config.route is not None
+    found: dict[str, list[Path]] = {}
+    _collect(config.route, ("route",), found)
+    for name, paths in found.items():
+        more = f" (here and in {len(paths) - 1} more routes)" if len(paths) > 1 else ""
+        problems.warn(paths[0], f"{name} is read but not applied yet: {_NOT_APPLIED[name]}{more}", key=True)
+
+
+def _collect(route: schema.Route, path: Path, found: dict[str, list[Path]]) -> None:
+    for name in _NOT_APPLIED:
+        if getattr(route, name):
+            found.setdefault(name, []).append((*path, name))
+    for index, child in enumerate(route.routes):
+        _collect(child, (*path, "routes", index), found)
+
+
+def _sources(config: schema.Config, problems: Problems) -> dict[str, Source]:
+    found: dict[str, Source] = {}
+    for index, spec in enumerate(config.sources):
+        path: Path = ("sources", index)
+        if not _is_source_name(spec.name):
+            if not problems.spoilt(path):
+                message = (
+                    "a source needs a name of letters, digits, `-` and `_`: it is part of the path /webhook/{name}"
+                )
+                problems.error((*path, "name") if spec.name else path, message)
+        elif spec.name in found:
+            problems.error((*path, "name"), f"source name {go_quote(spec.name)} is not unique")
+        for name in ("repeat_interval", "alertmanager_url"):
+            if getattr(spec, name) is not None:
+                problems.warn((*path, name), f"{name} of a source is read but not used yet", key=True)
+        found.setdefault(spec.name, Source(spec.name, bool(spec.native_keys)))
+    _check_native_keys(config.sources, problems)
+    return found
+
+
+def _is_source_name(name: str) -> bool:
+    return len(name) <= 64 and name.replace("-", "").replace("_", "").isalnum() and name.isascii()
+
+
+def _check_native_keys(sources: Sequence[schema.Source], problems: Problems) -> None:
+    """Two sources must say whose dedup keys are Alertmanager's own, or their pages would be mistaken for each other."""
+    if len(sources) < 2:
+        return
+    natives = [index for index, source in enumerate(sources) if source.native_keys]
+    for index in natives[1:]:
+        message = f"native_keys: true is said by source {go_quote(sources[natives[0]].name)} already: only one may"
+        problems.error(("sources", index, "native_keys"), message, key=True)
+    for index, source in enumerate(sources):
+        if source.native_keys is None:
+            message = (
+                "with two or more sources each must say native_keys: true for the one whose dedup keys are "
+                "Alertmanager's own, false for all others"
+            )
+            problems.error(("sources", index), message)

@@ -1,0 +1,66 @@
+"""The list of everything wrong with one file, each entry at its line and column."""
+
+from relay.config.yaml import Node, Path, place
+from relay.errors import Problem
+
+
+class Problems:
+    """Collect problems of one document; what follows only from an earlier one is left out."""
+
+    def __init__(self, file: str, root: Node) -> None:
+        self._file = file
+        self._root = root
+        self._found: list[Problem] = []
+        self._spoilt: set[Path] = set()
+        self._failed: set[Path] = set()
+
+    def error(self, path: Path, message: str, *, key: bool = False) -> None:
+        """Note an error about the value at a path (`key`: about its key)."""
+        if any(path[:length] in self._spoilt for length in range(len(path) + 1)):
+            return
+        self._failed.add(path)
+        self._add(path, message, key=key, warning=False)
+
+    def warn(self, path: Path, message: str, *, key: bool = False) -> None:
+        """Note something odd that does not keep the file from loading."""
+        self._add(path, message, key=key, warning=True)
+
+    def raw(self, line: int, column: int, message: str) -> None:
+        """Note an error that has a place but no path."""
+        self._failed.add(())
+        self._found.append(Problem(self._file, line, column, "", message))
+
+    def spoil(self, path: Path) -> None:
+        """Say that the value at a path was taken out because of an error already noted."""
+        self._spoilt.add(path)
+
+    def spoilt(self, path: Path) -> bool:
+        """Say whether something at or under a path was taken out."""
+        return any(other[: len(path)] == path for other in self._spoilt)
+
+    def failed(self, path: Path) -> bool:
+        """Say whether there is an error at or under a path."""
+        return any(other[: len(path)] == path for other in self._failed)
+
+    def line(self, path: Path) -> int:
+        """Give the line of the value at a path."""
+        return place(self._root, path)[0]
+
+    @property
+    def found(self) -> tuple[Problem, ...]:
+        """Everything noted, in the order of the file."""
+        return tuple(sorted(self._found, key=lambda problem: (problem.line, problem.column)))
+
+    def _add(self, path: Path, message: str, *, key: bool, warning: bool) -> None:
+        line, column = place(self._root, path, key=key)
+        problem = Problem(self._file, line, column, dotted(path), message, warning)
+        if problem not in self._found:
+            self._found.append(problem)
+
+
+def dotted(path: Path) -> str:
+    """Write a path as people read it: `route.routes[2].matchers[0]`."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text

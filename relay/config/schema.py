@@ -1,0 +1,388 @@
+"""The shape of the routing YAML: every section, its fields, their types and defaults."""
+
+import re
+from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from relay.alert import DAY, HOUR, MINUTE, SECOND
+from relay.rules.quoting import go_quote
+from relay.secret import Secret
+
+_TRUE = frozenset({"y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"})
+_FALSE = frozenset({"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"})
+_PROMETHEUS = re.compile(
+    r"(?:([0-9]+)y)?(?:([0-9]+)w)?(?:([0-9]+)d)?(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?(?:([0-9]+)ms)?", re.ASCII
+)
+_UNITS = (365 * DAY, 7 * DAY, DAY, HOUR, MINUTE, SECOND, SECOND // 1000)
+_LONGEST = (2**63 - 1) // 1000
+"""Go's longest duration (292 years), in microseconds."""
+_GO_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ms|us|µs|s|m|h)", re.ASCII)
+_GO_UNITS = {"h": HOUR, "m": MINUTE, "s": SECOND, "ms": 1000, "us": 1, "µs": 1}
+
+
+def duration(text: str) -> int:
+    """Read a Prometheus duration (`1h30m`, `0`) as microseconds; ValueError with Alertmanager's text.
+
+    Source: github.com/prometheus/common model/time.go ParseDuration.
+    """
+    if text == "0":
+        return 0
+    if text == "":
+        raise ValueError("empty duration string")
+    found = _PROMETHEUS.fullmatch(text)
+    if found is None or len(text) > 200:
+        raise ValueError(f"not a valid duration string: {go_quote(text[:40])}; write 30s, 5m, 4h or 1h30m")
+    length = sum(int(number) * unit for number, unit in zip(found.groups(), _UNITS, strict=True) if number)
+    if length > _LONGEST:
+        raise ValueError("duration out of range")
+    return length
+
+
+def go_duration(text: str) -> int:
+    """Read what Go reads (`1.5s`) as well as what Prometheus reads, as microseconds; ValueError if it is neither."""
+    parts = _GO_PART.findall(text)
+    if parts and "".join(number + unit for number, unit in parts) == text and len(text) < 40:
+        return int(sum(float(number) * _GO_UNITS[unit] for number, unit in parts))
+    return duration(text)
+
+
+def http_url(text: str) -> str:
+    """Check that a text is an http(s) URL without credentials in it; ValueError with Alertmanager's text."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError as error:
+        raise ValueError(f"not a URL: {error}") from None
+    if parts.scheme not in ("http", "https"):
+        raise ValueError(f"unsupported scheme {go_quote(parts.scheme)} for URL")
+    if not parts.hostname or "{" in parts.netloc or any(character.isspace() for character in text):
+        raise ValueError("missing host for URL")
+    if "@" in parts.netloc:
+        raise ValueError("a URL with a password in it is printed in too many places: take the user and password out")
+    return text
+
+
+def _text(value: Any) -> Any:
+    return "" if value is None else value
+
+
+def _parsed(parse: Any, kind: str) -> Any:
+    """Turn a function over text that raises ValueError into a validator."""
+
+    def validate(value: Any) -> Any:
+        if not isinstance(value, str):
+            raise PydanticCustomError(kind, "must be text, not a list or a mapping")
+        try:
+            return parse(value)
+        except ValueError as error:
+            raise PydanticCustomError(kind, "{why}", {"why": str(error)}) from None
+
+    return BeforeValidator(validate)
+
+
+def _boolean(text: str) -> bool:
+    if text in _TRUE or text in _FALSE:
+        return text in _TRUE
+    raise ValueError("must be true or false")
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,9}", text) or int(text) < 1:
+        raise ValueError("must be a whole number of at least 1")
+    return int(text)
+
+
+def _some_time(text: str) -> int:
+    length = duration(text)
+    if not length:
+        raise ValueError("must be longer than zero")
+    return length
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Boolean = Annotated[bool, _parsed(_boolean, "boolean")]
+Count = Annotated[int, _parsed(_count, "count")]
+Length = Annotated[int, _parsed(duration, "duration")]
+Period = Annotated[int, _parsed(_some_time, "duration")]
+Timeout = Annotated[int, _parsed(go_duration, "duration")]
+Url = Annotated[str, _parsed(http_url, "url")]
+Hidden = Annotated[Secret, _parsed(Secret, "secret")]
+Foreign = list[dict[str, Any]] | None
+"""Integrations that are not ours: counted, not read."""
+
+
+class Section(BaseModel):
+    """A mapping of known fields; a field without a value counts as absent, as in Go."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True, populate_by_name=False
+    )
+    REFUSED: ClassVar[dict[str, str]] = {}
+    """Fields Alertmanager has and the relay does not: what to say of each."""
+    TOLERATED: ClassVar[frozenset[str]] = frozenset()
+    """Fields that are accepted and not read."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, value: Any) -> Any:
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            return value
+        return {name: item for name, item in value.items() if item is not None and name not in cls.TOLERATED}
+
+
+class Tls(Section):
+    ca_file: Text = ""
+    cert_file: Text = ""
+    key_file: Text = ""
+    server_name: Text = ""
+    insecure_skip_verify: Boolean = False
+
+    REFUSED = {
+        **dict.fromkeys(
+            ("ca", "cert", "key"), "is not supported inline: put it in a file and name that in {field}_file"
+        ),
+        **dict.fromkeys(
+            ("ca_ref", "cert_ref", "key_ref"), "is not supported: name a file in ca_file, cert_file, key_file"
+        ),
+        **dict.fromkeys(("min_version", "max_version"), "is not supported: take it out (TLS 1.2 and newer are spoken)"),
+    }
+
+
+_NO_AUTH = "is not supported: PagerDuty is told apart by the routing key alone, take it out"
+_NOT_HERE = "is not supported for PagerDuty: only proxy_url, proxy_from_environment and tls_config are, take it out"
+
+
+class HttpConfig(Section):
+    proxy_url: Hidden | None = None
+    proxy_from_environment: Boolean = False
+    tls_config: Tls | None = None
+
+    REFUSED = {
+        **dict.fromkeys(("basic_auth", "authorization", "oauth2", "bearer_token", "bearer_token_file"), _NO_AUTH),
+        **dict.fromkeys(
+            ("follow_redirects", "enable_http2", "no_proxy", "proxy_connect_header", "http_headers"), _NOT_HERE
+        ),
+    }
+
+
+class Budget(Section):
+    events: Count = 120
+    within: Period = 60 * SECOND
+
+
+_SERVICE_KEY = (
+    "is not supported: it speaks PagerDuty's Events API v1. On the PagerDuty service create an Events API v2 "
+    "integration and use its key in routing_key"
+)
+
+
+class Link(Section):
+    href: Text = ""
+    text: Text = ""
+
+
+class Image(Section):
+    src: Text = ""
+    href: Text = ""
+    alt: Text = ""
+
+
+class PagerDuty(Section):
+    """One entry of `pagerduty_configs`; the field names are Alertmanager's (notify/pagerduty/config.go)."""
+
+    routing_key: Hidden | None = None
+    routing_key_file: Text | None = None
+    previous_routing_key_files: list[Text] = []
+    url: Url | None = None
+    client: Text | None = None
+    client_url: Text | None = None
+    description: Text | None = None
+    details: dict[str, Any] | None = None
+    images: list[Image] | None = None
+    links: list[Link] | None = None
+    source: Text | None = None
+    severity: Text | None = None
+    class_: Text | None = Field(None, validation_alias="class")
+    component: Text | None = None
+    group: Text | None = None
+    send_resolved: Boolean = True
+    timeout: Timeout = 0
+    budget: Budget | None = None
+    http_config: HttpConfig | None = None
+
+    REFUSED = {
+        "service_key": _SERVICE_KEY,
+        "service_key_file": _SERVICE_KEY.replace("routing_key", "routing_key_file"),
+    }
+
+
+class Receiver(Section):
+    name: Text = ""
+    labels: dict[str, Text] = {}
+    pagerduty_configs: list[PagerDuty] = []
+    discord_configs: Foreign = None
+    email_configs: Foreign = None
+    incidentio_configs: Foreign = None
+    jira_configs: Foreign = None
+    mattermost_configs: Foreign = None
+    msteams_configs: Foreign = None
+    msteamsv2_configs: Foreign = None
+    opsgenie_configs: Foreign = None
+    pushover_configs: Foreign = None
+    rocketchat_configs: Foreign = None
+    slack_configs: Foreign = None
+    sns_configs: Foreign = None
+    telegram_configs: Foreign = None
+    victorops_configs: Foreign = None
+    webex_configs: Foreign = None
+    webhook_configs: Foreign = None
+    wechat_configs: Foreign = None
+
+    REFUSED = {
+        "hipchat_configs": "is not supported: HipChat is gone and Alertmanager dropped it, take it out",
+    }
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Kinds of integration in it that are not ours, as far as there are entries."""
+        kinds = (kind for kind in type(self).model_fields if kind.endswith("_configs") and kind != "pagerduty_configs")
+        return tuple(kind for kind in kinds if getattr(self, kind))
+
+
+class Flap(Section):
+    """`changes` changes of state `within` a time make an alert flap: its resolve is then held for `hold_resolve`."""
+
+    changes: Count = 4
+    within: Period = 10 * MINUTE
+    hold_resolve: Period = 10 * MINUTE
+
+
+class Regroup(Section):
+    urgency: Boolean = True
+
+
+class Route(Section):
+    receiver: Text | None = None
+    group_by: list[Text] | None = None
+    group_wait: Length | None = None
+    group_interval: Length | None = None
+    repeat_interval: Length | None = None
+    match: dict[str, Text] = {}
+    match_re: dict[str, str | None] = {}
+    matchers: list[Text] = []
+    continue_: Boolean = Field(False, validation_alias="continue")
+    mute_time_intervals: list[Text] = []
+    active_time_intervals: list[Text] = []
+    labels: dict[str, Text] = {}
+    routes: list["Route"] = []
+    # What Alertmanager does not have:
+    severity: dict[str, Text] | None = None
+    severity_label: Text | None = None
+    hold_trigger: Length | None = None
+    hold_resolve: Length | None = None
+    flap: Flap | None = None
+    dedup_key: Text | None = None
+    regroup: Regroup | None = None
+    outside: Literal["drop", "hold", "downgrade"] | None = None
+    on_mute: Literal["leave", "acknowledge", "resolve"] | None = None
+
+
+class InhibitRule(Section):
+    name: Text = ""
+    source_match: dict[str, Text] = {}
+    source_match_re: dict[str, str | None] = {}
+    source_matchers: list[Text] = []
+    target_match: dict[str, Text] = {}
+    target_match_re: dict[str, str | None] = {}
+    target_matchers: list[Text] = []
+    equal: list[Text] = []
+
+
+class TimeRange(Section):
+    start_time: Text = ""
+    end_time: Text = ""
+
+
+class TimeInterval(Section):
+    times: list[TimeRange] = []
+    weekdays: list[Text] = []
+    days_of_month: list[Text] = []
+    months: list[Text] = []
+    years: list[Text] = []
+    location: Text | None = None
+
+
+class NamedInterval(Section):
+    name: Text = ""
+    time_intervals: list[TimeInterval] = []
+
+
+class Source(Section):
+    name: Text = ""
+    native_keys: Boolean | None = None
+    repeat_interval: Period | None = None
+    alertmanager_url: Url | None = None
+
+
+# Defaults of integrations that are not ours (config/config.go GlobalConfig, Alertmanager 0.34).
+_NOT_OURS = (
+    "resolve_timeout",
+    "jira_api_url",
+    *("telegram_" + name for name in ("api_url", "bot_token", "bot_token_file")),
+    "webex_api_url",
+    *(
+        "smtp_" + name
+        for name in (
+            "from",
+            "hello",
+            "smarthost",
+            "auth_username",
+            "auth_password",
+            "auth_password_file",
+            "auth_secret",
+            "auth_secret_file",
+            "auth_identity",
+            "require_tls",
+            "tls_config",
+            "force_implicit_tls",
+        )
+    ),
+    *("slack_" + name for name in ("api_url", "api_url_file", "app_token", "app_token_file", "app_url")),
+    *("opsgenie_" + name for name in ("api_url", "api_key", "api_key_file")),
+    *("victorops_" + name for name in ("api_url", "api_key", "api_key_file")),
+    *("wechat_" + name for name in ("api_url", "api_secret", "api_secret_file", "api_corp_id")),
+    *("rocketchat_" + name for name in ("api_url", "token", "token_file", "token_id", "token_id_file")),
+    *("mattermost_" + name for name in ("webhook_url", "webhook_url_file")),
+)
+
+
+class Global(Section):
+    pagerduty_url: Url = "https://events.pagerduty.com/v2/enqueue"
+    budget: Budget = Budget()
+    http_config: dict[str, Any] | None = None
+
+    REFUSED = dict.fromkeys(
+        ("hipchat_api_url", "hipchat_auth_token"),
+        "is not supported: HipChat is gone and Alertmanager dropped it, take it out",
+    )
+    TOLERATED = frozenset(_NOT_OURS)
+
+
+class Config(Section):
+    """The whole file."""
+
+    global_: Global = Field(Global(), validation_alias="global")
+    templates: list[Text] = []
+    route: Route | None = None
+    receivers: list[Receiver] = []
+    inhibit_rules: list[InhibitRule] = []
+    time_intervals: list[NamedInterval] = []
+    mute_time_intervals: list[NamedInterval] = []
+    sources: list[Source] = []
+
+    TOLERATED = frozenset({"tracing", "event_recorder"})

@@ -1,0 +1,107 @@
+"""Hold a document against the schema: name every field that does not fit, and go on with the rest."""
+
+import types
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any, Union, get_args, get_origin
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from relay.config.problems import Problems
+from relay.config.schema import Config, Section
+from relay.config.yaml import Path
+
+_WORDS = {
+    "model_type": "must be a mapping (`key: value` lines)",
+    "model_attributes_type": "must be a mapping (`key: value` lines)",
+    "dict_type": "must be a mapping (`key: value` lines)",
+    "list_type": "must be a list (`- item` lines)",
+    "string_type": "must be text, not a list or a mapping",
+}
+
+
+def shaped(data: Any, problems: Problems) -> Config | None:
+    """Validate plain YAML data; what does not fit is reported and left out. None: nothing is left to look at."""
+    while True:
+        try:
+            return Config.model_validate(data)
+        except ValidationError as error:
+            paths = {_report(detail, data, problems) for detail in error.errors(include_url=False, include_input=False)}
+        if () in paths:
+            return None
+        for path in sorted(paths, key=lambda path: [str(part) for part in path], reverse=True):
+            _take_out(data, path, problems)
+
+
+def _report(detail: ErrorDetails, data: Any, problems: Problems) -> Path:
+    path = _real_path(detail["loc"], data)
+    kind = detail["type"]
+    if kind == "extra_forbidden":
+        problems.error(path, _unknown(path), key=True)
+    elif kind == "literal_error":
+        problems.error(path, f"must be one of {detail.get('ctx', {}).get('expected', '')}")
+    elif kind.endswith("_type"):
+        problems.error(path, _WORDS.get(kind, detail["msg"]))
+    else:
+        problems.error(path, detail["msg"])
+    return path
+
+
+def _real_path(loc: tuple[str | int, ...], data: Any) -> Path:
+    """Cut what pydantic adds of its own off an error's place."""
+    path: Path = ()
+    for part in loc:
+        inside = isinstance(data, dict) and part in data
+        if not inside and not (isinstance(data, list) and isinstance(part, int) and part < len(data)):
+            break
+        path, data = (*path, part), data[part]
+    return path
+
+
+def _unknown(path: Path) -> str:
+    section, name = _section(path[:-1]), str(path[-1])
+    if name in section.REFUSED:
+        return f"{name} {section.REFUSED[name].format(field=name)}"
+    known = [field.validation_alias or name for name, field in section.model_fields.items()]
+    words = [str(word) for word in known] + sorted(section.TOLERATED)
+    near = get_close_matches(name, words, n=1, cutoff=0.6) or get_close_matches(_snake(name), words, n=1, cutoff=0.8)
+    hint = f'; did you mean "{near[0]}"?' if near else f"; known here: {', '.join(words)}" if len(words) < 8 else ""
+    return f'unknown field "{name}"{hint}'
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
+
+
+def _section(path: Path) -> type[Section]:
+    """Find the model that a path leads to."""
+    section: type[Section] = Config
+    for part in path:
+        if isinstance(part, str):
+            fields = {str(field.validation_alias or name): field for name, field in section.model_fields.items()}
+            section = _model_in(fields[part].annotation) or section
+    return section
+
+
+def _model_in(annotation: Any) -> type[Section] | None:
+    if get_origin(annotation) in (list, Union, types.UnionType):
+        return next(filter(None, map(_model_in, get_args(annotation))), None)
+    return annotation if isinstance(annotation, type) and issubclass(annotation, Section) else None
+
+
+def _take_out(data: Any, path: Path, problems: Problems) -> None:
+    """Remove the value at a path; in a list an entry leaves its place empty, or takes its list along."""
+    parent = data
+    for part in path[:-1]:
+        if isinstance(parent, Mapping) and part not in parent:
+            return
+        parent = parent[part]
+    last = path[-1]
+    problems.spoil(path)
+    if isinstance(parent, dict):
+        parent.pop(last, None)
+    elif isinstance(last, int) and isinstance(parent, list) and parent[last] != {}:
+        parent[last] = {}
+    else:
+        _take_out(data, path[:-1], problems)
