@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from hashlib import blake2b
+from hashlib import sha256
 from typing import Annotated, Any
 
 import msgspec
@@ -12,6 +12,9 @@ from msgspec import Meta, Raw
 from relay.alert import Alert, Instant, Status, fingerprint_of, instant, moment
 from relay.decision import Step
 
+YEAR_ONE: Instant = instant(datetime.min.replace(tzinfo=UTC))
+"""The endsAt of a firing alert (alert/alert.go `Alerts()`)."""
+_LAST: Instant = instant(datetime.max.replace(tzinfo=UTC))
 _LARGEST = 2**53
 
 
@@ -128,10 +131,12 @@ def _listed(raw: bytes, notes: list[Step]) -> list[Raw] | None:
     return _LIST.decode(raw) if raw.startswith(b"[") else None
 
 
+_WHOLE = re.compile(rb'"?(\d+)(?:\.0+)?"?')
+
+
 def _count(raw: bytes, notes: list[Step]) -> int:
-    text = raw.strip(b'"')
-    if text.isdigit():
-        return _LARGEST if len(text) > 15 else int(text)
+    if whole := _WHOLE.fullmatch(raw):
+        return _LARGEST if len(whole[1]) > 15 else int(whole[1])
     notes.append(note("`truncatedAlerts` is no whole number; the body was taken as complete"))
     return 0
 
@@ -192,7 +197,7 @@ def _salvaged(found: Mapping[str, bytes], notes: list[Step], digest: bytes, sour
             labels=labels,
             annotations=_map(found, "annotations", notes),
             starts_at=_time(found, "startsAt", notes),
-            ends_at=_time(found, "endsAt", notes if status is Status.RESOLVED else []),
+            ends_at=_time(found, "endsAt", notes) if status is Status.RESOLVED else YEAR_ONE,
             generator_url=_word(found, "generatorURL"),
             digest=digest,
             raw=b"",
@@ -209,7 +214,7 @@ def _of_the_group(digest: bytes, around: Envelope, notes: list[Step]) -> tuple[d
     labels = {**around.common_labels, **around.group_labels}
     notes.append(note("it has no labels; those of its group were taken" if labels else "it has no labels"))
     context = msgspec.json.encode((around.group_key, sorted(labels.items())))
-    return labels, around.group_labels or labels, blake2b(digest + context, digest_size=16).digest()
+    return labels, around.group_labels or labels, sha256(digest + context).digest()[:16]
 
 
 def _status(found: Mapping[str, bytes], notes: list[Step]) -> Status:
@@ -287,8 +292,5 @@ def restated(said: Alert) -> Alert:
     return msgspec.structs.replace(said, raw=msgspec.json.encode(clean))
 
 
-_FIRST, _LAST = instant(datetime.min.replace(tzinfo=UTC)), instant(datetime.max.replace(tzinfo=UTC))
-
-
 def _written(at: Instant) -> str:
-    return moment(min(max(at, _FIRST), _LAST)).isoformat().replace("+00:00", "Z")
+    return moment(min(max(at, YEAR_ONE), _LAST)).isoformat().replace("+00:00", "Z")
