@@ -1,1 +1,7 @@
-"""Room."""
+"""The vault: keeps alerts, pages and decisions on disk, and says yes only once they are there."""
+
+from relay.store.lock import Holder, Lock, acquire, holder
+from relay.store.sqlite import SqliteStore
+from relay.store.views import Counts, Entry, Known, Seen
+
+__all__ = ["Counts", "Entry", "Holder", "Known", "Lock", "Seen", "SqliteStore", "acquire", "holder"]

@@ -1,0 +1,220 @@
+"""Answers for people and metrics: pages, attempts, decisions, counts; runs on a connection that cannot write."""
+
+from collections.abc import Collection, Iterator
+from sqlite3 import Connection
+
+import msgspec
+
+from relay.alert import Instant, alert_id, stable_id
+from relay.event import Severity
+from relay.page import Lane, Page, State, Wanted, short_id
+from relay.rules.ledger import Attempt, Held, Recorded
+from relay.store import codec
+from relay.store.delivery import count_members, page_by_id, shown_members
+from relay.store.queries import query
+from relay.store.views import Counts, Entry, Kind, Seen
+
+_FEW = 5_000
+"""Up to so many matching pages it is quicker to fetch them all than to walk over the others."""
+_ENTRIES_SEARCHED = 5_000
+"""How far back the journal is searched for something it has no index for."""
+_ENTRIES_AT_ONCE = 200
+_LAST = 2**63 - 1
+
+_SEVERITIES = tuple(Severity)
+
+
+def page(db: Connection, number: int) -> Seen | None:
+    """Show one page with its members; None if there is none."""
+    found = page_by_id(db, number)
+    return None if found is None else Seen(found, shown_members(db, number), *count_members(db, number))
+
+
+def pages(
+    db: Connection,
+    dedup_key: str | None,
+    wanted: Wanted | None,
+    delivered: State | None,
+    waiting: bool | None,
+    limit: int,
+    after: int | None,
+) -> list[Page]:
+    """List pages in the order of their ids, by whichever way touches the fewest rows."""
+    terms: dict[str, str | int | None] = {
+        "dedup_key": dedup_key,
+        "wanted": None if wanted is None else str(wanted),
+        "delivered": None if delivered is None else str(delivered),
+        "waiting": waiting,
+        "limit": limit,
+        "after": -1 if after is None else after,
+    }
+    if dedup_key is not None:
+        return _pages_named(db, terms, wanted, delivered, waiting)
+    return _pages(db, _way(db, terms), terms)
+
+
+def page_ids(db: Connection, dedup_key: str) -> list[int]:
+    """Name the pages with this dedup key: one for each integration that has it."""
+    terms: dict[str, str | int | None] = {
+        "dedup_key": dedup_key,
+        "hash": stable_id(dedup_key),
+        "after": -1,
+        "limit": _FEW,
+    }
+    return [page.id for page in _pages(db, "pages_by_dedup_key", terms)]
+
+
+def attempts(db: Connection, page: int, limit: int) -> list[Attempt]:
+    """List a page's attempts, newest first."""
+    rows = db.execute(query("answers", "attempts_of_page"), (page, limit)).fetchall()
+    return [codec.attempt(row) for row in rows]
+
+
+def alerts(db: Connection, fingerprint: str) -> list[Held]:
+    """Find an alert by its fingerprint, once for each source that sent it."""
+    sources = [source for (source,) in db.execute(query("answers", "sources"))]
+    ids = codec.ids([alert_id(source, fingerprint) for source in sources])
+    return [codec.held(row) for row in db.execute(query("ledger", "alerts_by_id"), (ids,)).fetchall()]
+
+
+def decisions(
+    db: Connection,
+    limit: int,
+    before: int | None,
+    source: str | None,
+    fingerprint: str | None,
+    page: int | None,
+    group_key: str | None,
+) -> list[Entry]:
+    """List the journal's newest entries first, each with those of its decisions that were asked for."""
+    hashes = _groups_of(db, source, fingerprint, page, group_key)
+    found: list[Entry] = []
+    for entry in _entries(db, _LAST if before is None else before, source, group_key, hashes):
+        told = _told(entry, fingerprint, None if page is None else short_id(page))
+        if told is not None:
+            found.append(told)
+        if len(found) >= limit:
+            break
+    return found
+
+
+def counts(db: Connection) -> Counts:
+    """Count the pages, from the tally that is kept along with them."""
+    kinds: dict[Kind, int] = {}
+    waiting: dict[tuple[str, Lane], int] = {}
+    in_flight: dict[str, int] = {}
+    dead: dict[str, int] = {}
+    for integration, wanted, delivered, severity, waits, is_dead, pages in db.execute(query("answers", "tally")):
+        kind = Kind(integration, Wanted(wanted), State(delivered), _SEVERITIES[severity])
+        kinds[kind] = kinds.get(kind, 0) + pages
+        if waits >= 0:
+            waiting[integration, Lane(waits)] = waiting.get((integration, Lane(waits)), 0) + pages
+        elif waits == _IN_FLIGHT:
+            in_flight[integration] = in_flight.get(integration, 0) + pages
+        if is_dead:
+            dead[integration] = dead.get(integration, 0) + pages
+    return Counts(kinds, waiting, in_flight, dead, _oldest(db))
+
+
+_IN_FLIGHT = -2
+
+
+def size_bytes(db: Connection) -> int:
+    """Say how large the database is, without its log."""
+    (size,) = db.execute(query("answers", "size")).fetchone()
+    return int(size)
+
+
+def _oldest(db: Connection) -> dict[Lane, Instant]:
+    rows = db.execute(query("answers", "oldest"), (codec.ids([int(lane) for lane in Lane]),))
+    return {Lane(lane): at for lane, at in rows if at is not None}
+
+
+def _pages_named(
+    db: Connection,
+    terms: dict[str, str | int | None],
+    wanted: Wanted | None,
+    delivered: State | None,
+    waiting: bool | None,
+) -> list[Page]:
+    named = _pages(db, "pages_by_dedup_key", {**terms, "hash": stable_id(str(terms["dedup_key"]))})
+    return [
+        page
+        for page in named
+        if (wanted is None or page.wanted is wanted)
+        and (delivered is None or page.delivered is delivered)
+        and (waiting is None or (page.lane is not None and not page.in_flight) == waiting)
+    ]
+
+
+def _way(db: Connection, terms: dict[str, str | int | None]) -> str:
+    """Choose between walking over all pages and fetching the few that match."""
+    if terms["wanted"] is None and terms["delivered"] is None and not terms["waiting"]:
+        return "pages_by_id"
+    (matching,) = db.execute(query("answers", "count_pages"), {**terms, "waiting": None}).fetchone()
+    if matching <= _FEW:
+        return "pages_of_kind"
+    (matching,) = db.execute(query("answers", "count_pages"), terms).fetchone()
+    return "pages_waiting" if terms["waiting"] and matching <= _FEW else "pages_by_id"
+
+
+def _pages(db: Connection, name: str, terms: dict[str, str | int | None]) -> list[Page]:
+    return [codec.page(row) for row in db.execute(query("answers", name), terms).fetchall()]
+
+
+def _groups_of(
+    db: Connection, source: str | None, fingerprint: str | None, page: int | None, group_key: str | None
+) -> set[int] | None:
+    """Name the groups whose entries can answer; None: the index cannot help."""
+    if group_key is not None and source is not None:
+        return {codec.group_hash(source, group_key)}
+    if fingerprint is not None:
+        held = [alert for alert in alerts(db, fingerprint) if source in (None, alert.source)]
+        groups = {codec.group_hash(alert.source, group) for alert in held for group in alert.groups}
+        return groups or None
+    return None if page is None else _groups_of_page(db, page) or None
+
+
+def _groups_of_page(db: Connection, number: int) -> set[int]:
+    groups = {
+        codec.group_hash(source, group)
+        for source, text in db.execute(query("answers", "groups_of_members"), (number,))
+        for group in codec.groups(text)
+    }
+    found = page_by_id(db, number)
+    if found is not None:
+        groups.add(codec.group_hash(found.source, found.group_key))
+    return groups
+
+
+def _entries(
+    db: Connection, before: int, source: str | None, group_key: str | None, hashes: Collection[int] | None
+) -> Iterator[Entry]:
+    """Walk the journal backwards, a slice at a time, as far as it is searched."""
+    name = "records" if hashes is None else "records_of_groups"
+    for _ in range(0, _ENTRIES_SEARCHED, _ENTRIES_AT_ONCE):
+        terms = {
+            "before": before,
+            "source": source,
+            "group_key": group_key,
+            "hashes": codec.ids(hashes or ()),
+            "limit": _ENTRIES_AT_ONCE,
+        }
+        rows = db.execute(query("answers", name), terms).fetchall()
+        yield from (Entry(row[0], codec.record(row[1:])) for row in rows)
+        if len(rows) < _ENTRIES_AT_ONCE:
+            return
+        before = rows[-1][0]
+
+
+def _told(entry: Entry, fingerprint: str | None, page: str | None) -> Entry | None:
+    """Keep the decisions that were asked for; None if the entry has none of them."""
+    if fingerprint is None and page is None:
+        return entry
+    kept = tuple(
+        decision
+        for decision in entry.record.decisions
+        if fingerprint in (None, decision.fingerprint) and (page is None or page in decision.pages)
+    )
+    record: Recorded = msgspec.structs.replace(entry.record, decisions=kept)
+    return Entry(entry.id, record) if kept else None

@@ -1,0 +1,66 @@
+-- What people and metrics ask for; run on a connection that cannot write.
+
+-- name: pages_by_dedup_key
+SELECT {pages}
+FROM pages WHERE dedup_hash = :hash AND dedup_key = :dedup_key AND id > :after ORDER BY id LIMIT :limit;
+
+-- name: count_pages
+SELECT ifnull(sum(n), 0) FROM tally
+WHERE (:wanted IS NULL OR wanted = :wanted) AND (:delivered IS NULL OR delivered = :delivered)
+    AND (:waiting IS NULL OR (waits >= 0) = :waiting);
+
+-- name: pages_waiting
+SELECT {pages}
+FROM pages INDEXED BY pages_waiting
+WHERE lane IS NOT NULL AND in_flight = 0 AND id > :after
+    AND (:wanted IS NULL OR wanted = :wanted) AND (:delivered IS NULL OR delivered = :delivered)
+ORDER BY id LIMIT :limit;
+
+-- name: pages_of_kind
+SELECT {pages}
+FROM (
+    SELECT DISTINCT wanted, delivered, told FROM tally
+    WHERE n > 0 AND (:wanted IS NULL OR wanted = :wanted) AND (:delivered IS NULL OR delivered = :delivered)
+) AS kind CROSS JOIN pages USING (wanted, delivered, told)
+WHERE pages.id > :after AND (:waiting IS NULL OR (lane IS NOT NULL AND in_flight = 0) = :waiting)
+ORDER BY pages.id LIMIT :limit;
+
+-- name: pages_by_id
+SELECT {pages}
+FROM pages NOT INDEXED
+WHERE id > :after AND (:wanted IS NULL OR wanted = :wanted) AND (:delivered IS NULL OR delivered = :delivered)
+    AND (:waiting IS NULL OR (lane IS NOT NULL AND in_flight = 0) = :waiting)
+ORDER BY id LIMIT :limit;
+
+-- name: attempts_of_page
+SELECT {attempts}
+FROM attempts WHERE page = ? ORDER BY id DESC LIMIT ?;
+
+-- name: sources
+SELECT name FROM sources;
+
+-- name: records
+SELECT id, at, source, group_key, receiver, outcomes, decisions FROM journal
+WHERE id < :before AND (:source IS NULL OR source = :source) AND (:group_key IS NULL OR group_key = :group_key)
+ORDER BY id DESC LIMIT :limit;
+
+-- name: records_of_groups
+SELECT id, at, source, group_key, receiver, outcomes, decisions FROM journal INDEXED BY journal_by_group
+WHERE group_hash IN (SELECT value FROM json_each(:hashes)) AND id < :before ORDER BY id DESC LIMIT :limit;
+
+-- name: groups_of_members
+SELECT DISTINCT source, groups FROM alerts
+WHERE id IN (SELECT alert FROM members WHERE page = ? ORDER BY alert LIMIT 100);
+
+-- name: tally
+SELECT integration, wanted, delivered, severity, waits, dead, sum(n) FROM tally
+GROUP BY integration, wanted, delivered, severity, waits, dead HAVING sum(n) > 0;
+
+-- name: oldest
+SELECT lane.value, (
+    SELECT changed_at FROM pages INDEXED BY pages_oldest
+    WHERE lane IS NOT NULL AND in_flight = 0 AND lane = lane.value ORDER BY changed_at LIMIT 1
+) FROM json_each(?) AS lane;
+
+-- name: size
+SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size();

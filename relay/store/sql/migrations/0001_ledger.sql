@@ -1,0 +1,176 @@
+-- The ledger: alerts, pages, who is in which page, calls to PagerDuty, and the journal of decisions.
+--
+-- Ids of alerts and pages are hashes, so rows lie in random order and each row touched is a block written.
+-- That is why a row holds all of its alert or page, and why there are few indexes, most of them partial.
+-- Instants and durations are microseconds.
+
+CREATE TABLE alerts (
+    id INTEGER PRIMARY KEY,
+    source TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    firing INTEGER NOT NULL,
+    starts_at INTEGER NOT NULL,
+    ends_at INTEGER NOT NULL,
+    digest BLOB NOT NULL,
+    raw BLOB NOT NULL,
+    groups TEXT NOT NULL,
+    changed_at INTEGER NOT NULL,
+    heard_at INTEGER NOT NULL,
+    verdict TEXT NOT NULL,
+    rest BLOB NOT NULL
+);
+CREATE INDEX alerts_resolved ON alerts (changed_at) WHERE firing = 0;
+
+-- An alert's id is a hash of (source, fingerprint): with the few sources at hand it is found by fingerprint alone.
+CREATE TABLE sources (name TEXT PRIMARY KEY) WITHOUT ROWID;
+
+CREATE TABLE pages (
+    id INTEGER PRIMARY KEY,
+    integration TEXT NOT NULL,
+    dedup_key TEXT NOT NULL,
+    dedup_hash INTEGER NOT NULL,
+    wanted TEXT NOT NULL,
+    delivered TEXT NOT NULL,            -- summed up from the lines in `rest`
+    told TEXT NOT NULL,                 -- key ids of its lines that are open or unknown; `!` marks a key that is gone
+    severity INTEGER NOT NULL,          -- 0 critical .. 3 info
+    lane INTEGER,
+    due_at INTEGER NOT NULL,
+    delay INTEGER NOT NULL,
+    in_flight INTEGER NOT NULL,
+    changed_at INTEGER NOT NULL,
+    closed_at INTEGER NOT NULL,
+    heard_at INTEGER NOT NULL,
+    dead TEXT NOT NULL,
+    successor INTEGER,
+    predecessor INTEGER,
+    judge_at INTEGER,
+    rest BLOB NOT NULL                  -- every other field, as JSON without the defaults
+);
+CREATE INDEX pages_by_dedup_key ON pages (dedup_hash);
+CREATE INDEX pages_waiting ON pages (integration, lane, due_at, id) WHERE lane IS NOT NULL AND in_flight = 0;
+CREATE INDEX pages_oldest ON pages (lane, changed_at) WHERE lane IS NOT NULL AND in_flight = 0;
+CREATE INDEX pages_in_flight ON pages (id) WHERE in_flight = 1;
+CREATE INDEX pages_to_judge ON pages (judge_at) WHERE judge_at IS NOT NULL;
+CREATE INDEX pages_over ON pages (closed_at)
+    WHERE wanted = 'closed' AND delivered IN ('closed', 'never') AND lane IS NULL AND in_flight = 0;
+CREATE INDEX pages_by_state ON pages (wanted, delivered, told);
+
+-- Pages with nothing left to do, in a chain of linked pages that all have nothing left to do.
+CREATE VIEW pages_finished AS
+SELECT * FROM pages
+WHERE wanted = 'closed' AND delivered IN ('closed', 'never') AND lane IS NULL AND in_flight = 0
+    AND judge_at IS NULL AND dead = '' AND told = ''
+    AND NOT EXISTS (SELECT 1 FROM members WHERE leaving = pages.id)
+    AND NOT EXISTS (
+        WITH RECURSIVE chain (id) AS (
+            SELECT pages.id
+            UNION
+            SELECT link.value
+            FROM chain JOIN pages AS one ON one.id = chain.id, json_each(json_array(one.successor, one.predecessor)) AS link
+            WHERE link.value IS NOT NULL
+        )
+        SELECT 1 FROM chain JOIN pages AS linked ON linked.id = chain.id
+        WHERE NOT (
+            linked.wanted = 'closed' AND linked.delivered IN ('closed', 'never') AND linked.lane IS NULL
+            AND linked.in_flight = 0 AND linked.judge_at IS NULL AND linked.dead = '' AND linked.told = ''
+        )
+    );
+
+CREATE TABLE members (
+    page INTEGER NOT NULL,
+    alert INTEGER NOT NULL,
+    home INTEGER NOT NULL,
+    firing INTEGER NOT NULL,
+    severity INTEGER NOT NULL,
+    route TEXT NOT NULL,
+    route_order INTEGER NOT NULL,
+    receiver TEXT NOT NULL,
+    target INTEGER NOT NULL,
+    suppressed TEXT NOT NULL,
+    leaving INTEGER,
+    joined_at INTEGER NOT NULL,
+    rest BLOB NOT NULL,
+    PRIMARY KEY (page, alert)
+) WITHOUT ROWID;
+CREATE INDEX members_by_alert ON members (alert);
+CREATE INDEX members_leaving ON members (leaving) WHERE leaving IS NOT NULL;
+
+CREATE TABLE attempts (
+    id INTEGER PRIMARY KEY,
+    page INTEGER NOT NULL,
+    integration TEXT NOT NULL,
+    key_id TEXT NOT NULL,
+    lane INTEGER NOT NULL,
+    action TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    episode INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    ended_at INTEGER NOT NULL,
+    outcome TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    message TEXT NOT NULL,
+    dedup_key TEXT NOT NULL,
+    event BLOB NOT NULL,
+    rest BLOB NOT NULL
+);
+CREATE INDEX attempts_by_page ON attempts (page);
+CREATE INDEX attempts_by_time ON attempts (at);
+
+CREATE TABLE journal (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    group_key TEXT NOT NULL,
+    group_hash INTEGER NOT NULL,
+    receiver TEXT NOT NULL,
+    outcomes TEXT NOT NULL,
+    decisions TEXT NOT NULL
+);
+CREATE INDEX journal_by_group ON journal (group_hash);
+
+CREATE TABLE integrations (
+    id TEXT PRIMARY KEY,
+    key_id TEXT NOT NULL,
+    receiver TEXT NOT NULL,
+    position INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- How many pages there are of each kind, kept by the triggers below, so that nobody ever counts the pages themselves.
+CREATE TABLE tally (
+    integration TEXT NOT NULL,
+    wanted TEXT NOT NULL,
+    delivered TEXT NOT NULL,
+    told TEXT NOT NULL,
+    severity INTEGER NOT NULL,
+    waits INTEGER NOT NULL,             -- the lane it waits in; -1: in none; -2: in flight
+    dead INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    PRIMARY KEY (integration, wanted, delivered, told, severity, waits, dead)
+) WITHOUT ROWID;
+
+CREATE TRIGGER pages_counted AFTER INSERT ON pages BEGIN
+    INSERT INTO tally VALUES (
+        NEW.integration, NEW.wanted, NEW.delivered, NEW.told, NEW.severity,
+        iif(NEW.in_flight, -2, ifnull(NEW.lane, -1)), NEW.dead <> '', 1
+    ) ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+
+CREATE TRIGGER pages_uncounted AFTER DELETE ON pages BEGIN
+    UPDATE tally SET n = n - 1
+    WHERE integration = OLD.integration AND wanted = OLD.wanted AND delivered = OLD.delivered AND told = OLD.told
+        AND severity = OLD.severity AND waits = iif(OLD.in_flight, -2, ifnull(OLD.lane, -1)) AND dead = (OLD.dead <> '');
+END;
+
+CREATE TRIGGER pages_recounted
+AFTER UPDATE OF integration, wanted, delivered, told, severity, lane, in_flight, dead ON pages
+WHEN (OLD.integration, OLD.wanted, OLD.delivered, OLD.told, OLD.severity, OLD.lane, OLD.in_flight, OLD.dead <> '')
+    IS NOT (NEW.integration, NEW.wanted, NEW.delivered, NEW.told, NEW.severity, NEW.lane, NEW.in_flight, NEW.dead <> '')
+BEGIN
+    UPDATE tally SET n = n - 1
+    WHERE integration = OLD.integration AND wanted = OLD.wanted AND delivered = OLD.delivered AND told = OLD.told
+        AND severity = OLD.severity AND waits = iif(OLD.in_flight, -2, ifnull(OLD.lane, -1)) AND dead = (OLD.dead <> '');
+    INSERT INTO tally VALUES (
+        NEW.integration, NEW.wanted, NEW.delivered, NEW.told, NEW.severity,
+        iif(NEW.in_flight, -2, ifnull(NEW.lane, -1)), NEW.dead <> '', 1
+    ) ON CONFLICT DO UPDATE SET n = n + 1;
+END;

@@ -1,0 +1,229 @@
+"""The store on SQLite: one writing thread with group commit, and readers that never hold it up."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from relay.alert import Instant
+from relay.errors import StoreError
+from relay.page import Lane, Page, State, Wanted
+from relay.rules.ledger import Attempt, Claim, Held, Ledger, Lookup, Plan, Settled, Started, Want
+from relay.store import answers, codec, connect, delivery, ledger, upkeep
+from relay.store.heard import Heard
+from relay.store.queries import query
+from relay.store.reader import Reader
+from relay.store.views import Counts, Entry, Known, Seen
+from relay.store.writer import Writer
+
+Answer = TypeVar("Answer")
+
+
+class SqliteStore:
+    """Keeps the ledger in `<directory>/pagerelay.db`. Every method raises StoreError where SQLite cannot.
+
+    What only looks is answered from the last commit; `keep`, `claim` and `settle` run one after the other in the order
+    they were called, and return once their writing is on disk.
+    """
+
+    def __init__(self, writer: Writer | None, heard: Heard, clockwork: Reader, people: Reader) -> None:
+        self._writer = writer
+        self._heard = heard
+        self._clockwork = clockwork
+        self._people = people
+
+    @classmethod
+    async def open(cls, directory: Path) -> "SqliteStore":
+        """Open for writing: make what is missing, migrate, and put back what a crash left in flight.
+
+        The caller holds the directory's lock (lock.py): there is one writing process.
+        """
+        await asyncio.to_thread(connect.prepare, directory)
+        heard = Heard()
+        writer = Writer(partial(connect.writing, directory), heard.write, heard.patience)
+        writer.start()
+        return cls(writer, heard, *_readers(directory))
+
+    @classmethod
+    async def read_only(cls, directory: Path) -> "SqliteStore":
+        """Open for looking only; writes raise StoreError. For the CLI, beside a relay or where none runs."""
+        store = cls(None, Heard(), *_readers(directory))
+        try:
+            await store.size_bytes()
+        except StoreError:
+            await store.close()
+            raise
+        return store
+
+    async def close(self) -> None:
+        """Finish what was asked for, write what was heard, close."""
+        await self._clockwork.close()
+        await self._people.close()
+        if self._writer is not None:
+            await self._writer.close()
+
+    def on_commit(self, tell: Callable[[float, int], None]) -> None:
+        """Have `tell` called after each commit, on the writing thread: seconds it took, requests it was for."""
+        if self._writer is not None:
+            self._writer.on_commit = tell
+
+    async def keep(self, lookup: Lookup, judge: Callable[[Ledger], Plan]) -> Plan:
+        """Show `judge` what is remembered of a lookup, and write its plan: all of it or nothing.
+
+        `judge` runs on the writing thread and must be pure; what it raises is raised here, and nothing is written.
+        A plan that writes nothing costs no commit.
+        """
+
+        def work(db: sqlite3.Connection) -> Plan:
+            plan = judge(ledger.read_ledger(db, lookup))
+            ledger.write_plan(db, plan)
+            return plan
+
+        return await self._write(work)
+
+    async def claim(self, wants: Sequence[Want], now: Instant, start: Callable[[Page], Started]) -> list[Claim]:
+        """Take the most urgent due pages in hand: `start` says of each what to write and whether to call PagerDuty.
+
+        A page that `start` leaves due as it was is offered again by the next claim. A claimed row keeps its lane.
+        """
+        return await self._write(lambda db: delivery.claim(db, wants, now, start))
+
+    async def settle(self, attempt: Attempt, settle: Callable[[Page], Settled], now: Instant) -> Page:
+        """Show `settle` the page's latest row and write what it says; return the row written."""
+        return await self._write(lambda db: delivery.settle(db, attempt, settle, now))
+
+    async def heard(self, alerts: Sequence[int], pages: Sequence[int], at: Instant) -> None:
+        """Note when these were heard of; written with the next commit, or within a minute, never by itself."""
+        if self._heard.note(alerts, pages, at):
+            await self._write(lambda _: None)  # let the writer know that something waits to ride along
+
+    async def heads(self, now: Instant) -> list[tuple[str, Lane, Instant]]:
+        """Say when the first waiting page of each (integration, lane) is due, also where that was before `now`."""
+        rows = await self._clockwork.ask(lambda db: db.execute(query("clockwork", "heads")).fetchall())
+        return [(integration, Lane(lane), due) for integration, lane, due in rows if due is not None]
+
+    async def next_judgement(self) -> Instant | None:
+        """Say when the scheduler must look at a page again; None: at no time that is known."""
+        (at,) = await self._clockwork.ask(lambda db: db.execute(query("clockwork", "next_judgement")).fetchone())
+        return None if at is None else int(at)
+
+    async def due_for_judgement(self, now: Instant, limit: int) -> list[int]:
+        """Name pages the scheduler must look at, the longest waiting first."""
+        text = query("clockwork", "due_for_judgement")
+        return [page for (page,) in await self._clockwork.ask(lambda db: db.execute(text, (now, limit)).fetchall())]
+
+    async def firing(self, after_id: int, limit: int) -> list[Held]:
+        """List firing alerts by id, from the first one after `after_id` (start with -1)."""
+        text = query("clockwork", "firing_alerts")
+        rows = await self._clockwork.ask(lambda db: db.execute(text, (after_id, limit)).fetchall())
+        return [codec.held(row) for row in rows]
+
+    async def attempts_since(self, at: Instant) -> list[tuple[str, Instant, Lane]]:
+        """List (integration, start, lane) of every attempt started at or after `at`, oldest first."""
+        text = query("clockwork", "attempts_since")
+        rows = await self._clockwork.ask(lambda db: db.execute(text, (at,)).fetchall())
+        return [(integration, started, Lane(lane)) for integration, started, lane in rows]
+
+    async def open_lines(self) -> dict[str, int]:
+        """Count, by key id, the pages that PagerDuty may hold open under that key, at hand or gone."""
+        return await self._clockwork.ask(upkeep.open_lines)
+
+    async def mark_keys(self, available: Collection[str]) -> list[int]:
+        """Set Line.gone on lines that may be open, as the keys at hand say; return the pages that changed."""
+        keys = frozenset(available)
+        changed: list[int] = []
+        while some := await self._write(lambda db: upkeep.mark_keys(db, keys)):
+            changed += some
+        return changed
+
+    async def clock_back(self, now: Instant) -> int:
+        """Make rows due whose `due_at` is further away than the delay it came from; return how many."""
+        return await self._write(lambda db: db.execute(query("clockwork", "clock_back"), {"now": now}).rowcount)
+
+    async def integrations(self) -> list[Known]:
+        """List every integration that was ever remembered, by id."""
+        rows = await self._clockwork.ask(lambda db: db.execute(query("clockwork", "integrations")).fetchall())
+        return [Known(*row) for row in rows]
+
+    async def remember_integrations(self, rows: Sequence[tuple[str, str, str, int]]) -> None:
+        """Write (id, key id, receiver, position) of each integration; others stay as they were."""
+        await self._write(lambda db: db.executemany(query("clockwork", "write_integration"), rows).rowcount)
+
+    async def prune(self, before: Instant, limit: int) -> int:
+        """Delete what was over before then, at most `limit` rows of a kind; return how many went.
+
+        Goes: finished pages with members and attempts, alerts that do not fire and are in no page, old entries of the
+        journal, and old ended attempts. Never what is undelivered, dead, linked to something live, or waiting.
+        """
+        over = await self._people.ask(lambda db: upkeep.find_over(db, before, limit))
+        return await self._write(lambda db: upkeep.prune(db, over, before, limit))
+
+    async def page(self, number: int) -> Seen | None:
+        """Show one page with its members; None if there is none."""
+        return await self._people.ask(lambda db: answers.page(db, number))
+
+    async def pages(
+        self,
+        dedup_key: str | None = None,
+        wanted: Wanted | None = None,
+        delivered: State | None = None,
+        waiting: bool | None = None,
+        limit: int = 100,
+        after: int | None = None,
+    ) -> list[Page]:
+        """List pages by id, from the first one after `after`; each argument that is given narrows the list.
+
+        `waiting`: has something to send and is not in flight.
+        """
+        return await self._people.ask(lambda db: answers.pages(db, dedup_key, wanted, delivered, waiting, limit, after))
+
+    async def page_ids(self, dedup_key: str) -> list[int]:
+        """Name the pages with this dedup key: one for each integration that has it."""
+        return await self._people.ask(lambda db: answers.page_ids(db, dedup_key))
+
+    async def attempts(self, page: int, limit: int = 100) -> list[Attempt]:
+        """List a page's attempts, newest first."""
+        return await self._people.ask(lambda db: answers.attempts(db, page, limit))
+
+    async def decisions(
+        self,
+        limit: int = 100,
+        before: int | None = None,
+        source: str | None = None,
+        fingerprint: str | None = None,
+        page: int | None = None,
+        group_key: str | None = None,
+    ) -> list[Entry]:
+        """List entries of the journal, newest first, from the one before entry `before`.
+
+        With a fingerprint or a page, each entry carries only its decisions about that, and entries without any are
+        left out; a search that no index helps looks at the newest 5,000 entries.
+        """
+        return await self._people.ask(
+            lambda db: answers.decisions(db, limit, before, source, fingerprint, page, group_key)
+        )
+
+    async def alerts(self, fingerprint: str) -> list[Held]:
+        """Find an alert by its fingerprint, once for each source that sent it."""
+        return await self._people.ask(lambda db: answers.alerts(db, fingerprint))
+
+    async def counts(self) -> Counts:
+        """Count the pages by what they are and what they wait for, in constant time."""
+        return await self._people.ask(answers.counts)
+
+    async def size_bytes(self) -> int:
+        """Say how large the database is, without its log."""
+        return await self._people.ask(answers.size_bytes)
+
+    async def _write(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        if self._writer is None:
+            raise StoreError("the store was opened for looking only")
+        return await self._writer.do(work)
+
+
+def _readers(directory: Path) -> tuple[Reader, Reader]:
+    """One reader for the dispatcher and the scheduler, one for people: a long search must not delay a page."""
+    look = partial(connect.reading, directory)
+    return Reader(look, "store-clockwork"), Reader(look, "store-people")

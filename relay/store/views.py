@@ -1,0 +1,62 @@
+"""What a store answers to those who only look; the same for every engine."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from relay.alert import Instant
+from relay.event import Severity
+from relay.page import Lane, Page, State, Wanted
+from relay.rules.ledger import Recorded, Shown
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """One page with its members."""
+
+    page: Page
+    members: tuple[Shown, ...]
+    """Firing first, worst first, then route order, then longest firing; at most 1,000."""
+    firing: int
+    resolved: int
+    """How many members there are in all, shown or not."""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One line of the journal."""
+
+    id: int
+    """Grows with each entry; what `before` takes to read on."""
+    record: Recorded
+
+
+class Known(NamedTuple):
+    """An integration as the last configuration named it."""
+
+    id: str
+    key_id: str
+    receiver: str
+    position: int
+
+
+class Kind(NamedTuple):
+    """What pages are counted by."""
+
+    integration: str
+    wanted: Wanted
+    delivered: State
+    severity: Severity
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """How many pages there are; read in constant time."""
+
+    pages: Mapping[Kind, int]
+    waiting: Mapping[tuple[str, Lane], int]
+    """By (integration, lane): pages with something to send, not in flight."""
+    in_flight: Mapping[str, int]
+    """By integration."""
+    dead: Mapping[str, int]
+    """Dead letters by integration."""
+    oldest: Mapping[Lane, Instant]
+    """By lane: when the oldest change that waits was accepted."""

@@ -1,0 +1,196 @@
+"""The one thread that writes: it takes whatever requests wait, runs them in one transaction, commits, then answers."""
+
+import asyncio
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+from relay.errors import StoreError
+
+Answer = TypeVar("Answer")
+Work = Callable[[sqlite3.Connection], Answer]
+
+_REQUESTS_AT_ONCE = 128
+_SECONDS_AT_ONCE = 0.025
+"""A batch takes no further request after this long: those who wait for its commit must not wait for ever."""
+
+
+class _Request:
+    """One piece of work, who waits for it, and what came of it."""
+
+    __slots__ = ("error", "future", "result", "work")
+
+    def __init__(self, work: Work[Any], future: "asyncio.Future[Any] | None") -> None:
+        self.work = work
+        self.future = future
+        self.result: Any = None
+        self.error: Exception | None = None
+
+
+class Writer:
+    """Group commit: many requests, one transaction, one fsync; each answered after it.
+
+    `ride` writes what may go along with a commit that happens anyway; `patience` says how many seconds that may wait
+    for one (None: there is nothing). Both run on the writer thread.
+    `on_commit` is told, on the writer thread, the seconds a commit took and how many requests it was for.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], sqlite3.Connection],
+        ride: Callable[[sqlite3.Connection], None],
+        patience: Callable[[], float | None],
+    ) -> None:
+        self.on_commit: Callable[[float, int], None] | None = None
+        self._connect = connect
+        self._ride = ride
+        self._patience = patience
+        self._loop = asyncio.get_running_loop()
+        self._requests: SimpleQueue[_Request | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._closed = False
+        self._last = False
+
+    def start(self) -> None:
+        """Begin to take requests; the connection is made on the thread, at the first of them."""
+        self._thread.start()
+
+    async def do(self, work: Work[Answer]) -> Answer:
+        """Run `work` in a transaction; return what it returns, once that is on disk.
+
+        What `work` raises comes back as it is, with everything it wrote undone; SQLite's errors as StoreError.
+        """
+        if self._closed:
+            raise StoreError("the store is closed")
+        future: asyncio.Future[Answer] = self._loop.create_future()
+        self._requests.put(_Request(work, future))
+        return await future
+
+    async def close(self) -> None:
+        """Finish what waits, then end the thread."""
+        self._closed = True
+        self._requests.put(None)
+        while self._thread.is_alive():
+            await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        db: sqlite3.Connection | None = None
+        failed = False
+        while not self._last:
+            first = self._next(failed)
+            batch = [] if first is None else [first]
+            try:
+                db = db or self._connect()
+                seconds = self._transact(db, batch)
+                failed = False
+            except Exception as error:  # whatever it is, those who wait must hear of it and the thread must live
+                _give_up(db)
+                db, seconds, failed = None, 0.0, True
+                _fail(batch, error)
+            self._answer(batch)
+            if seconds and self.on_commit is not None:
+                self.on_commit(seconds, len(batch))
+        if db is not None:
+            db.close()
+
+    def _next(self, failed: bool) -> _Request | None:
+        """Wait for a request; None where the time has come to write what rides along, or to end."""
+        patience = self._patience()
+        if patience is not None:
+            patience = max(patience, 1.0 if failed else 0.0)
+        try:
+            request = self._requests.get(timeout=patience)
+        except Empty:
+            return None
+        self._last = request is None
+        return request
+
+    def _transact(self, db: sqlite3.Connection, batch: list[_Request]) -> float:
+        """Run a batch and commit it; return the seconds its commit took, 0 where nothing was written."""
+        db.execute("BEGIN IMMEDIATE")
+        before = db.total_changes
+        started = time.monotonic()
+        if batch:
+            _attempt(db, batch[0])
+        while self._more(batch, started):
+            _attempt(db, batch[-1])
+        if db.total_changes != before or self._last or not batch:
+            _attempt(db, _Request(self._ride, None))
+        wrote = db.total_changes != before
+        started = time.monotonic()
+        db.execute("COMMIT")  # where nothing was written, SQLite syncs nothing
+        return time.monotonic() - started if wrote else 0.0
+
+    def _more(self, batch: list[_Request], started: float) -> bool:
+        """Take one more request that waits, if there is one and the batch has room."""
+        if self._last or not batch or len(batch) >= _REQUESTS_AT_ONCE:
+            return False
+        if time.monotonic() - started > _SECONDS_AT_ONCE:
+            return False
+        try:
+            request = self._requests.get_nowait()
+        except Empty:
+            return False
+        self._last = request is None
+        if request is not None:
+            batch.append(request)
+        return request is not None
+
+    def _answer(self, batch: list[_Request]) -> None:
+        if not batch:
+            return
+        try:
+            self._loop.call_soon_threadsafe(_tell, batch)
+        except RuntimeError:
+            return  # the loop is closed: nobody waits any more
+
+
+def _attempt(db: sqlite3.Connection, request: _Request) -> None:
+    """Run one request so that its failure undoes its own writing only."""
+    db.execute("SAVEPOINT request")
+    try:
+        request.result = request.work(db)
+    except Exception as error:
+        if not db.in_transaction:
+            raise  # SQLite gave the whole transaction up (disk full, I/O error)
+        db.execute("ROLLBACK TO request")
+        request.error = _worded(error)
+    db.execute("RELEASE request")
+
+
+def _fail(batch: list[_Request], error: Exception) -> None:
+    for request in batch:
+        request.error = request.error or _worded(error)
+
+
+def _worded(error: Exception) -> Exception:
+    """Turn SQLite's errors into ours; everything else is the caller's own."""
+    if isinstance(error, sqlite3.Error):
+        return StoreError(f"the store cannot be written: {error}; is the disk full, or does something else hold it?")
+    return error
+
+
+def _give_up(db: sqlite3.Connection | None) -> None:
+    """Close a connection whose transaction failed as a whole; the next batch opens another.
+
+    After a failed fsync the kernel may have dropped the very blocks that failed, so nothing of that transaction is
+    tried again on it (https://wiki.postgresql.org/wiki/Fsync_Errors).
+    """
+    if db is not None:
+        with suppress(sqlite3.Error):
+            db.close()  # an open transaction is rolled back
+
+
+def _tell(batch: list[_Request]) -> None:
+    for request in batch:
+        future = request.future
+        if future is None or future.cancelled():
+            continue
+        if request.error is not None:
+            future.set_exception(request.error)
+        else:
+            future.set_result(request.result)
