@@ -1,1 +1,1 @@
-"""Room."""
+"""How the relay speaks to PagerDuty."""

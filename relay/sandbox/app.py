@@ -12,7 +12,7 @@ from aiohttp import web
 
 from relay.sandbox import screens
 from relay.sandbox.faults import Fault
-from relay.sandbox.state import ALERT_PATH, CHANGE_PATH, Answer, Sandbox, Settings
+from relay.sandbox.state import ALERT_PATH, CHANGE_PATH, Answer, Sandbox, SandboxAlert, Settings
 
 SANDBOX: web.AppKey[Sandbox] = web.AppKey("sandbox", Sandbox)
 
@@ -31,6 +31,7 @@ def make_app(settings: Settings | None = None, *, sandbox: Sandbox | None = None
             web.get("/alerts/{number:[0-9]+}", alert_page),
             web.get("/sandbox/healthz", healthz),
             web.get("/sandbox/alerts.json", alerts_json),
+            web.get("/sandbox/alerts/{number:[0-9]+}.json", alert_json),
             web.get("/sandbox/events.json", events_json),
             web.get("/sandbox/changes.json", changes_json),
             web.get("/sandbox/faults", faults_json),
@@ -62,11 +63,7 @@ async def alerts_page(request: web.Request) -> web.Response:
 
 async def alert_page(request: web.Request) -> web.Response:
     """Show one incident about as PagerDuty would."""
-    sandbox = request.app[SANDBOX]
-    alert = sandbox.alert(int(request.match_info["number"]))
-    if alert is None:
-        raise web.HTTPNotFound(text="There is no such incident (or it was forgotten).")
-    return _html(screens.alert(sandbox, alert))
+    return _html(screens.alert(request.app[SANDBOX], _asked_for(request)))
 
 
 async def healthz(request: web.Request) -> web.Response:
@@ -82,6 +79,12 @@ async def alerts_json(request: web.Request) -> web.Response:
         "past": [alert.as_json() for alert in sandbox.past_alerts],
     }
     return _json(shown)
+
+
+async def alert_json(request: web.Request) -> web.Response:
+    """Show one incident with its first and its latest trigger."""
+    alert = _asked_for(request)
+    return _json({**alert.as_json(), "event": alert.event, "latest": alert.latest})
 
 
 async def events_json(request: web.Request) -> web.Response:
@@ -123,6 +126,13 @@ async def clear_state(request: web.Request) -> web.Response:
 
 async def _close(app: web.Application) -> None:
     app[SANDBOX].close()
+
+
+def _asked_for(request: web.Request) -> SandboxAlert:
+    alert = request.app[SANDBOX].alert(int(request.match_info["number"]))
+    if alert is None:
+        raise web.HTTPNotFound(text="There is no such incident (or it was forgotten).")
+    return alert
 
 
 def _response(answer: Answer) -> web.Response:

@@ -94,7 +94,7 @@ class SandboxAlert:
         self.log.append(LogEntry(at, what, payload.get("summary", ""), payload.get("severity", "")))
 
     def as_json(self) -> dict[str, Any]:
-        """Return what the JSON page shows; times are ISO 8601 in UTC."""
+        """Return what the JSON list shows, without the events themselves; times are ISO 8601 in UTC."""
         return {
             "incident_number": self.number,
             "dedup_key": self.dedup_key,
@@ -107,8 +107,6 @@ class SandboxAlert:
             "created_at": iso(self.created_at),
             "updated_at": iso(self.updated_at),
             "resolved_at": None if self.resolved_at is None else iso(self.resolved_at),
-            "event": self.event,
-            "latest": self.latest,
             "log_entries": [
                 {"at": iso(entry.at), "what": entry.what, "summary": entry.summary, "severity": entry.severity}
                 for entry in self.log

@@ -511,6 +511,14 @@ async def test_an_incidents_page_shows_details_links_and_log(shown: Client) -> N
         assert text in page
 
 
+async def test_one_incident_is_there_as_json_with_its_events(client: Client) -> None:
+    await client.post("/v2/enqueue", json=trigger("k", component="disk"))
+
+    alert = await (await client.get("/sandbox/alerts/1.json")).json()
+
+    assert (alert["dedup_key"], alert["event"]["payload"]["component"]) == ("k", "disk")
+
+
 async def test_the_screens_stand_when_nothing_or_only_trouble_came(client: Client) -> None:
     await spoil(client, status=503)
     await client.post("/v2/enqueue", data=b"{")
