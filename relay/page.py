@@ -166,8 +166,11 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     dead: str = ""
     """Why it is a dead letter; "" when it is none."""
     successor: int | None = None
-    """The linked page that took this one's members over."""
+    """The next page of its chain: the dedup key with `/2`, `/3` ..."""
+    handed_over: bool = False
+    """Its members moved to the successor; it is resolved after that one's 202."""
     predecessor: int | None = None
+    """The page it took the members of."""
     judge_at: Instant | None = None
     """When the scheduler must look at it again because something else changed."""
     muted: bool = False
@@ -207,6 +210,8 @@ class Member(msgspec.Struct, frozen=True, gc=False):
 
     page: int
     alert: int
+    home: int
+    """The page (seq 1) that routing put it in; where it is may be later in the chain, or older than a reload."""
     firing: bool
     severity: Severity
     route: str

@@ -87,6 +87,8 @@ class Plan(msgspec.Struct, frozen=True):
     """(source, group_key) whose cached answers no longer hold."""
     cacheable: bool = False
     """Whether the same body, sent again, would change nothing and find all its alerts held."""
+    heard: tuple[int, ...] = ()
+    """Pages that hold a firing alert of the message."""
     decisions: tuple[Decision, ...] = ()
     """Of every alert that was judged, repeats included, in the order of the message."""
 

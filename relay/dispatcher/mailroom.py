@@ -1,0 +1,269 @@
+"""Claims the most urgent due pages that have budget, renders and sends them, and settles what came of it."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+
+import msgspec
+from msgspec.structs import replace
+
+from relay.alert import SECOND, Duration, Instant
+from relay.dispatcher.budget import Window
+from relay.errors import StoreError
+from relay.event import Action, Delivered, Event, Outcome, Rendered, Retry
+from relay.logs import Log
+from relay.metrics import Metrics
+from relay.page import Lane, Page, State, short_id
+from relay.pagerduty.events import EventSender
+from relay.rendering import Renderer
+from relay.rules.delivery import settle, start
+from relay.rules.ledger import Claim, Settled, Started, Want
+from relay.rules.rulebook import Rulebook
+from relay.rules.ruleset import Budget, Texts
+from relay.rules.view import PageView, view
+from relay.store import SqliteStore
+
+IN_FLIGHT = 32
+"""Calls that may be under way at once, per integration."""
+BATCH = 64
+"""Pages claimed at once."""
+IDLE: Duration = 60 * SECOND
+"""How long the dispatcher sleeps at most without being woken."""
+_RESETTLE = 1.0
+"""Seconds between two tries to write down an outcome while the store cannot."""
+
+
+class Dispatcher:
+    """Keeps PagerDuty in step. `book` is the rule book that counts, replaced by a reload."""
+
+    def __init__(
+        self,
+        store: SqliteStore,
+        book: Rulebook,
+        renderer: Renderer,
+        sender: EventSender,
+        *,
+        clock: Callable[[], Instant],
+        steady: Callable[[], Instant],
+        jitter: Callable[[], float],
+        timeout: Callable[[str], Duration],
+        external_url: str,
+        judged: Callable[[], None],
+        metrics: Metrics,
+        log: Log,
+    ) -> None:
+        self.book = book
+        self._store = store
+        self._renderer = renderer
+        self._sender = sender
+        self._clock = clock
+        self._steady = steady
+        self._jitter = jitter
+        self._timeout = timeout
+        self._external_url = external_url
+        self._judged = judged
+        self._metrics = metrics
+        self._log = log
+        self._windows: dict[str, Window] = {}
+        self._flying: defaultdict[str, int] = defaultdict(int)
+        self._awake = asyncio.Event()
+        self._stopping = False
+
+    def wake(self) -> None:
+        """Say that there may be something to send."""
+        self._awake.set()
+
+    def stop(self) -> None:
+        """Claim nothing more; `run` returns once everything in flight is settled."""
+        self._stopping = True
+        self._awake.set()
+
+    async def run(self) -> None:
+        """Deliver until stopped."""
+        await self._seed()
+        async with asyncio.TaskGroup() as tasks:
+            while not self._stopping:
+                self._awake.clear()
+                try:
+                    until = await self._round(tasks)
+                except StoreError as error:
+                    self._log.error("the store cannot be asked for work", error=str(error))
+                    until = self._clock() + SECOND
+                if until is not None:
+                    await self._sleep(until)
+
+    def windows(self) -> dict[str, Window]:
+        """Return the budgets in use, by integration."""
+        return dict(self._windows)
+
+    async def _seed(self) -> None:
+        """Count the calls made before this process started."""
+        shift = self._steady() - self._clock()
+        longest = max((one.budget.within for one in self.book.rules.integrations.values()), default=Budget().within)
+        for integration, at, lane in await self._store.attempts_since(self._clock() - longest):
+            self._window(integration).seed(at + shift, lane)
+
+    async def _round(self, tasks: asyncio.TaskGroup) -> Instant | None:
+        """Claim and launch what may go now. Returns when to look again; None: at once."""
+        now, steady = self._clock(), self._steady()
+        waiting: defaultdict[str, set[Lane]] = defaultdict(set)
+        later = [now + IDLE]
+        for integration, lane, due in await self._store.heads(now):
+            if due <= now:
+                waiting[integration].add(lane)
+            else:
+                later.append(due)
+        wants = [
+            Want(integration, lane, min(count, BATCH))
+            for integration, lanes in waiting.items()
+            for lane, count in self._allot(integration, lanes, steady).items()
+        ]
+        if not wants:
+            chances = (self._window(one).next_chance(lanes, steady) for one, lanes in waiting.items())
+            later += [now + chance - steady for chance in chances if chance is not None]
+            return min(later)
+        claims = await self._store.claim(wants, now, self._start)
+        for claim in claims:
+            window = self._window(claim.page.integration)
+            window.spend(claim.attempt.lane, steady, waiting[claim.page.integration])
+            self._flying[claim.page.integration] += 1
+        if claims:
+            tasks.create_task(self._deliver(claims, tasks))
+        return None
+
+    def _allot(self, integration: str, lanes: set[Lane], steady: Instant) -> dict[Lane, int]:
+        return self._window(integration).allot(lanes, steady, IN_FLIGHT - self._flying[integration])
+
+    def _window(self, integration: str) -> Window:
+        known = self.book.rules.integrations.get(integration)
+        budget = known.budget if known else Budget()
+        window = self._windows.get(integration)
+        if window is None:
+            window = self._windows[integration] = Window(budget)
+        window.budget = budget
+        return window
+
+    def _start(self, page: Page) -> Started:
+        return start(page, self._clock(), self.book, self._timeout(page.integration))
+
+    async def _sleep(self, until: Instant) -> None:
+        seconds = max(0.0, (until - self._clock()) / SECOND)
+        try:
+            async with asyncio.timeout(min(seconds, IDLE / SECOND)):
+                await self._awake.wait()
+        except TimeoutError:
+            pass
+
+    # Delivery
+
+    async def _deliver(self, claims: Sequence[Claim], tasks: asyncio.TaskGroup) -> None:
+        """Render what carries content, and send each on its own."""
+        shown = [claim for claim in claims if claim.attempt.action is Action.TRIGGER]
+        rendered = iter(await self._renderer.render([self._job(claim) for claim in shown]))
+        for claim in claims:
+            event = next(rendered) if claim.attempt.action is Action.TRIGGER else _bare(claim)
+            tasks.create_task(self._send(claim, event))
+
+    def _job(self, claim: Claim) -> tuple[PageView, Texts]:
+        page = claim.page
+        receiver = self.book.rules.receivers.get(page.receiver)
+        targets = receiver.targets if receiver else ()
+        texts = next((one.texts for one in targets if one.index == page.target), Texts())
+        shown = view(claim, now=claim.attempt.at, external_url=self._external_url, notes=_notes(page))
+        return shown, texts
+
+    async def _send(self, claim: Claim, rendered: Rendered) -> None:
+        page, attempt, event = claim.page, claim.attempt, rendered.event
+        encoded = msgspec.json.encode(event)
+        digest = blake2b(encoded, digest_size=16).hexdigest()
+        attempt = replace(attempt, event=encoded if event.event_action is Action.TRIGGER else b"")
+        for field in rendered.failed_fields:
+            self._metrics.template_failed(field)
+        began = self._steady()
+        outcome: Outcome | None = None
+        if not _equal(page, claim, digest):
+            outcome = await self._sender.send(event, attempt.key_id)
+        took = self._steady() - began
+        jitter = self._jitter()
+
+        def settlement(latest: Page) -> Settled:
+            return settle(latest, attempt, outcome, self._clock(), jitter=jitter, digest=digest)
+
+        settled = await self._settle(replace(claim, attempt=attempt), settlement)
+        self._flying[page.integration] -= 1
+        self._account(page.integration, outcome)
+        self._tell(claim, settled, outcome, took)
+        if settled.successor is not None or page.predecessor is not None:
+            self._judged()
+        self.wake()
+
+    async def _settle(self, claim: Claim, settlement: Callable[[Page], Settled]) -> Page:
+        """Write an outcome down, for as long as it takes: until then the page counts as in flight."""
+        while True:
+            try:
+                return await self._store.settle(claim.attempt, settlement, self._clock())
+            except StoreError as error:
+                self._metrics.store_failed("settle")
+                self._log.error("an outcome cannot be written down yet", page=short_id(claim.page.id), error=str(error))
+                await asyncio.sleep(_RESETTLE)
+
+    def _account(self, integration: str, outcome: Outcome | None) -> None:
+        window = self._window(integration)
+        match outcome:
+            case Retry(reason="rateLimited", after=after):
+                window.close(self._steady(), after)
+            case Retry(configuration=True, after=after):
+                window.close(self._steady(), after, configuration=True)
+            case None | Retry():
+                pass
+            case _:
+                window.open()
+
+    def _tell(self, claim: Claim, settled: Page, outcome: Outcome | None, took: Duration) -> None:
+        """Count the attempt, and log one line of it."""
+        page, attempt = claim.page, claim.attempt
+        name = self._name(page.integration)
+        waited = attempt.at - page.changed_at if page.changed_at else None
+        self._metrics.attempted(name, attempt, page.severity, outcome, took, waited)
+        words = {
+            "page": short_id(page.id),
+            "dedup_key": page.dedup_key,
+            "action": attempt.action.value,
+            "receiver": name,
+        }
+        if outcome is None:
+            self._log.debug("update renders equal to what is open: not sent", **words)
+        elif isinstance(outcome, Delivered):
+            self._log.info("delivered", severity=page.severity.value, revision=attempt.revision, **words)
+        else:
+            self._log.delivery_failed(
+                (page.integration, settled.last_error),
+                "dead letter" if settled.dead else "attempt failed",
+                error=settled.last_error,
+                failures=settled.failures,
+                **words,
+            )
+
+    def _name(self, integration: str) -> str:
+        known = self.book.rules.integrations.get(integration)
+        return known.name if known else "gone"
+
+
+def _notes(page: Page) -> tuple[str, ...]:
+    times = "once" if page.again == 1 else f"{page.again} times"
+    again = (f"Fired again {times} before its resolve was sent.",) if page.again else ()
+    worse = (f"Worse than page {short_id(page.predecessor)}, which it replaces.",) if page.predecessor else ()
+    return again + worse
+
+
+def _bare(claim: Claim) -> Rendered:
+    """A resolve or acknowledge says only whom it means."""
+    return Rendered(Event(event_action=claim.attempt.action, dedup_key=claim.page.dedup_key))
+
+
+def _equal(page: Page, claim: Claim, digest: str) -> bool:
+    """Say whether an update would show what is open already."""
+    prior = next((line.prior for line in page.lines if line.key_id == claim.attempt.key_id), None)
+    update = claim.attempt.lane is Lane.UPDATE and claim.attempt.action is Action.TRIGGER
+    return update and prior is State.OPEN and digest == page.sent_digest

@@ -1,0 +1,166 @@
+"""The front hall: take a webhook body, judge it, keep it, and say what became of each alert."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from relay.alert import Instant, WebhookMessage
+from relay.decision import Decision, Verdict
+from relay.errors import NotTaken
+from relay.ingress.alertmanager import body_digest, parse, peek_group_key
+from relay.logs import Log
+from relay.metrics import Metrics
+from relay.recall import Group, Known, Recall
+from relay.rules.classify import Classifier, Draft
+from relay.rules.judge import judge
+from relay.rules.ledger import Ledger, Lookup, Plan
+from relay.rules.rulebook import Rulebook
+
+SLICE = 100
+"""Alerts classified before the event loop gets a turn."""
+LARGE_BODY = 128 * 1024
+"""Bytes from which a body is parsed in a thread, so that other requests are not held up."""
+_ATTEMPTS = 5
+
+
+class Keeper(Protocol):
+    """What the intake asks of a store."""
+
+    async def keep(self, lookup: Lookup, judge: Callable[[Ledger], Plan]) -> Plan: ...
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The answer to an accepted body: counts of everything, and a decision for each alert that was looked at."""
+
+    outcomes: Mapping[str, int]
+    decisions: tuple[Decision, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What had to be salvaged in the envelope."""
+
+
+class _Overtaken(Exception):
+    """What this judgement rested on changed before its turn came: classify again."""
+
+
+class Intake:
+    """Accepts messages. One per process; `book` is the rule book that counts, replaced by a reload."""
+
+    def __init__(
+        self,
+        store: Keeper,
+        book: Rulebook,
+        recall: Recall,
+        *,
+        clock: Callable[[], Instant],
+        wake: Callable[[], None],
+        metrics: Metrics,
+        log: Log,
+    ) -> None:
+        self.book = book
+        self._store = store
+        self._recall = recall
+        self._clock = clock
+        self._wake = wake
+        self._metrics = metrics
+        self._log = log
+
+    async def accept(self, body: bytes, source: str) -> Accepted:
+        """Take one body of Alertmanager's v4 form; returns after the commit is on disk.
+
+        Raises BadBody for what can never work and NotTaken (StoreError) for what should come again.
+        """
+        digest = body_digest(body)
+        peeked = peek_group_key(body)
+        group = (source, peeked or "")
+        known = await self._recall.known(group) if peeked is not None else None
+        if known is not None and digest in known.bodies:
+            return self._repeat(group, known)
+        for _ in range(_ATTEMPTS):
+            try:
+                return await self._judged(body, source, group, known)
+            except _Overtaken:
+                known = None
+        raise NotTaken("the configuration or this group kept changing while the body was judged; send it again")
+
+    def _repeat(self, group: Group, known: Known) -> Accepted:
+        now = self._clock()
+        self._recall.hear(group, known, now)
+        self._recall.sources[group[0]] = now
+        self._metrics.deduplicated(len(known.alerts))
+        return Accepted({Verdict.REPEATS.value: len(known.alerts)})
+
+    async def _judged(self, body: bytes, source: str, group: Group, known: Known | None) -> Accepted:
+        message = await self._parse(body, source, known)
+        if message.repeated and (message.truncated_alerts or message.group_key != group[1]):
+            # The worst of a truncated body must be seen; and what is known of one group says nothing of another.
+            known, message = None, await self._parse(body, source, None)
+        group = (source, message.group_key)
+        book, now = self.book, self._clock()
+        draft = await self._classify(message, book)
+        generation = -1
+
+        def judgement(ledger: Ledger) -> Plan:
+            nonlocal generation
+            if self.book is not book or (known is not None and self._recall.generation(group) != known.generation):
+                raise _Overtaken
+            plan = judge(draft, ledger, now, book)
+            self._recall.forget(plan.groups)
+            generation = self._recall.generation(group)
+            return plan
+
+        plan = await self._store.keep(draft.lookup, judgement)
+        await self._learn(group, message, plan, known, generation)
+        self._tell(message, plan, draft)
+        if plan.pages:
+            self._wake()
+        return Accepted(_outcomes(plan, draft), plan.decisions, tuple(note.because for note in message.notes))
+
+    async def _parse(self, body: bytes, source: str, known: Known | None) -> WebhookMessage:
+        stated = known.alerts if known is not None else ()
+        if len(body) < LARGE_BODY:
+            return parse(body, source, stated)
+        return await asyncio.to_thread(parse, body, source, stated)
+
+    async def _classify(self, message: WebhookMessage, book: Rulebook) -> Draft:
+        classifier = Classifier(message, book)
+        for at in range(0, len(message.alerts), SLICE):
+            classifier.feed(message.alerts[at : at + SLICE])
+            if at:
+                await asyncio.sleep(0)
+        return classifier.draft()
+
+    async def _learn(
+        self, group: Group, message: WebhookMessage, plan: Plan, known: Known | None, generation: int
+    ) -> None:
+        """Remember that the ledger says all of this body now."""
+        before = known.alerts if known is not None else {}
+        alerts = {digest: before[digest] for digest in message.repeated}
+        alerts.update((alert.digest, alert.id) for alert in message.alerts)
+        pages = dict.fromkeys((*(known.pages if known is not None else ()), *plan.heard))
+        same = known is not None and known.generation == generation
+        bodies = (known.bodies if known is not None and same else frozenset()) | {message.digest}
+        fresh = Known(generation, bodies, alerts, tuple(pages))
+        self._recall.hear(group, fresh, self._clock())
+        if plan.cacheable and message.group_key and not message.truncated_alerts:
+            await self._recall.learn(group, fresh)
+
+    def _tell(self, message: WebhookMessage, plan: Plan, draft: Draft) -> None:
+        """Count the message, and log one line of it."""
+        self._recall.sources[message.source] = self._clock()
+        self._metrics.received(message, draft, plan)
+        outcomes = {verdict: count for verdict, count in _outcomes(plan, draft).items() if count}
+        self._log.info(
+            "accepted webhook",
+            source=message.source,
+            group_key=message.group_key,
+            receiver=message.receiver,
+            **outcomes,
+        )
+
+
+def _outcomes(plan: Plan, draft: Draft) -> dict[str, int]:
+    if plan.record is not None:
+        return dict(plan.record.outcomes)
+    return {Verdict.REPEATS.value: len(plan.decisions) + draft.repeated}

@@ -1,0 +1,211 @@
+"""Say where each alert of a message belongs: routes, severity, page. Knows no ledger."""
+
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+
+import msgspec
+
+from relay.alert import Alert, Status, WebhookMessage, stable_id
+from relay.decision import Step
+from relay.event import Severity
+from relay.rules import severity as severities
+from relay.rules.grouping import dedup_key, group_key, group_labels
+from relay.rules.ledger import Lookup
+from relay.rules.rulebook import Rulebook
+from relay.rules.ruleset import Route, Target
+
+
+class Placement(msgspec.Struct, frozen=True, gc=False):
+    """One page an alert belongs to, by one route and one pagerduty_configs entry."""
+
+    page: int
+    """Id of the page that carries the dedup key itself (seq 1)."""
+    integration: str
+    dedup_key: str
+    group_key: str
+    group_labels: Mapping[str, str]
+    route: Route
+    receiver: str
+    target: int
+    severity: Severity
+    send_resolved: bool
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """One alert with the pages it belongs to while it fires."""
+
+    id: int
+    """alert.id, computed once."""
+    alert: Alert
+    placements: tuple[Placement, ...]
+    steps: tuple[Step, ...]
+
+
+class Draft(msgspec.Struct, frozen=True):
+    """A classified message: everything that can be said of it without the ledger."""
+
+    source: str
+    group_key: str
+    receiver: str
+    alertmanager_url: str
+    entries: tuple[Entry, ...]
+    truncation: Entry | None
+    """The alert that stands for what `max_alerts` cut off this group: firing if something was, else resolved."""
+    repeated: int
+    """How many alerts of the body the ledger was known to hold already."""
+    lookup: Lookup
+
+
+class Classifier:
+    """Classifies the alerts of one message, a slice at a time, so that the caller can yield between slices."""
+
+    def __init__(self, message: WebhookMessage, book: Rulebook) -> None:
+        self._message = message
+        self._book = book
+        self._namespace = book.rules.namespace(message.source)
+        self._placed: dict[tuple[int, str, Severity], tuple[Placement, ...]] = {}
+        self._entries: list[Entry] = []
+
+    def feed(self, alerts: Sequence[Alert]) -> None:
+        """Classify some more alerts of the message."""
+        self._entries += [self.place(alert) for alert in alerts]
+
+    def draft(self) -> Draft:
+        """Sum up what was fed."""
+        message = self._message
+        truncation = self._truncation() if message.group_key else None
+        entries = tuple(self._entries)
+        return Draft(
+            source=message.source,
+            group_key=message.group_key,
+            receiver=message.receiver,
+            alertmanager_url=message.external_url,
+            entries=entries,
+            truncation=truncation,
+            repeated=len(message.repeated),
+            lookup=_lookup(entries if truncation is None else (*entries, truncation)),
+        )
+
+    def place(self, alert: Alert) -> Entry:
+        """Route one alert and name the pages it belongs to."""
+        placements: tuple[Placement, ...] = ()
+        steps = alert.notes
+        for route in self._book.router.match(alert.labels):
+            severity, step = severities.decide(route, alert.labels)
+            key, labels, note = self._page_key(route, alert)
+            placements += self._place(route, key, labels, severity)
+            steps = (*steps, self._book.routed[route.id], *(s for s in (step, note) if s is not None))
+        return Entry(alert.id, alert, placements, steps)
+
+    def _page_key(self, route: Route, alert: Alert) -> tuple[tuple[str, str], Mapping[str, str], Step | None]:
+        """Return ((dedup key, group key), group labels, a reason if the route's own key came out empty)."""
+        note = None
+        if route.dedup_key is not None:
+            own = route.dedup_key.evaluate(alert.labels, alert.source, route.receiver, alert.fingerprint)
+            if own:
+                return (own, own), {}, None
+            note = Step("group", "the route's dedup_key came out empty for this alert: its group key was used")
+        key, labels = self._group(route, alert)
+        return (dedup_key(self._namespace, key), key), labels, note
+
+    def _group(self, route: Route, alert: Alert) -> tuple[str, Mapping[str, str]]:
+        if route.group_by is not None or route.group_by_all:
+            return group_key(route, alert.labels), group_labels(route, alert.labels)
+        if self._message.group_key:
+            return self._message.group_key, self._message.group_labels
+        return group_key(self._book.per_alert[route.id], alert.labels), alert.labels
+
+    def _place(
+        self, route: Route, keys: tuple[str, str], labels: Mapping[str, str], severity: Severity
+    ) -> tuple[Placement, ...]:
+        memo = (route.order, keys[0], severity)
+        known = self._placed.get(memo)
+        if known is None:
+            targets = self._book.targets(route)
+            known = tuple(_placement(route, keys, labels, severity, target) for target in targets)
+            self._placed[memo] = known
+        return known
+
+    def _truncation(self) -> Entry:
+        alert = truncation_alert(self._message)
+        worst = self._worst() if alert.status is Status.FIRING else None
+        if worst is None:
+            return Entry(alert.id, alert, (), ())
+        key = f"{self._message.group_key}#truncated"
+        keys = (dedup_key(self._namespace, key), key)
+        placed: dict[int, Placement] = {}
+        for place in worst.placements:
+            for twin in self._place(place.route, keys, self._message.group_labels, place.severity):
+                placed.setdefault(twin.page, twin)
+        return Entry(alert.id, alert, tuple(placed.values()), ())
+
+    def _worst(self) -> Entry | None:
+        """The entry with the worst severity, firing ones first; the group itself where nothing was decoded."""
+        ranked = [
+            (entry.alert.status is not Status.FIRING, min(p.severity.rank for p in entry.placements), position)
+            for position, entry in enumerate(self._entries)
+            if entry.placements
+        ]
+        return self._entries[min(ranked)[2]] if ranked else None
+
+
+def classify(message: WebhookMessage, book: Rulebook) -> Draft:
+    """Classify a whole message at once."""
+    classifier = Classifier(message, book)
+    classifier.feed(message.alerts)
+    return classifier.draft()
+
+
+def truncation_fingerprint(group_key: str) -> str:
+    """Name the alert that stands for what was cut off a group; no real alert's labels hash to it but by chance."""
+    return blake2b(f"truncated\x00{group_key}".encode(), digest_size=8).hexdigest()
+
+
+def truncation_alert(message: WebhookMessage) -> Alert:
+    """Make the alert that stands for the alerts of a group that `max_alerts` cut off."""
+    missing = message.truncated_alerts
+    fingerprint = truncation_fingerprint(message.group_key)
+    labels: Mapping[str, str] = {"alertname": "AlertsTruncated"}
+    annotations: Mapping[str, str] = {}
+    raw = b""
+    if missing:
+        summary = f"{missing} alerts of group {message.group_key} were cut off by `max_alerts`: set it to 0"
+        labels = {**message.group_labels, "alertname": "AlertsTruncated"}
+        annotations = {"summary": summary}
+        raw = msgspec.json.encode(
+            {"status": "firing", "labels": labels, "annotations": annotations, "fingerprint": fingerprint}
+        )
+    return Alert(
+        source=message.source,
+        fingerprint=fingerprint,
+        status=Status.FIRING if missing else Status.RESOLVED,
+        labels=labels,
+        annotations=annotations,
+        starts_at=0,
+        ends_at=0,
+        generator_url="",
+        digest=blake2b(raw, digest_size=16).digest(),
+        raw=raw,
+    )
+
+
+def _placement(
+    route: Route, keys: tuple[str, str], labels: Mapping[str, str], severity: Severity, target: Target
+) -> Placement:
+    return Placement(
+        page=stable_id(target.integration, keys[0]),
+        integration=target.integration,
+        dedup_key=keys[0],
+        group_key=keys[1],
+        group_labels=labels,
+        route=route,
+        receiver=target.receiver,
+        target=target.index,
+        severity=target.severity or severity,
+        send_resolved=target.send_resolved,
+    )
+
+
+def _lookup(entries: tuple[Entry, ...]) -> Lookup:
+    pages = {place.page: None for entry in entries if entry.alert.status is Status.FIRING for place in entry.placements}
+    return Lookup(alerts=tuple({entry.id: None for entry in entries}), pages=tuple(pages))

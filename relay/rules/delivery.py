@@ -1,0 +1,187 @@
+"""What an attempt does to a page: when it is started, and when its outcome is known."""
+
+from msgspec.structs import replace
+
+from relay.alert import SECOND, Duration, Instant
+from relay.event import Action, Delivered, Outcome, Rejected, Retry
+from relay.page import Do, Lane, Line, Page, State, Wanted
+from relay.rules.ledger import Attempt, Settled, Started
+from relay.rules.pages import earliest, next_step, plan
+from relay.rules.rulebook import Rulebook
+
+BACKOFF_CAP: Duration = 60 * SECOND
+CONFIGURATION_FIRST: Duration = 30 * SECOND
+CONFIGURATION_CAP: Duration = 300 * SECOND
+
+UNCHANGED = "unchanged"
+"""Outcome of an update that would have rendered equal to what is open: nothing was sent."""
+
+
+def start(page: Page, now: Instant, book: Rulebook, timeout: Duration) -> Started:
+    """Take a due page in hand: say which action goes to which line, and write it down as unknown before it is sent.
+
+    `timeout` is the total timeout of one attempt. Returns no attempt where nothing is to be done any more.
+    """
+    action = _action(page)
+    line = _line(page, action, book) if action else None
+    if action is None or line is None or earliest(page, next_step(page)) > now:
+        return Started(_idle(page, now), None)
+    lines = _put(page.lines, _begun(line, action, now, timeout))
+    opened = page.sent_severity
+    if action is Action.TRIGGER and (opened is None or page.delivered not in (State.OPEN, State.UNKNOWN_TRIGGER)):
+        opened = page.severity
+    started = replace(page, lines=lines, in_flight=True, sent_severity=opened)
+    attempt = Attempt(
+        id=0,
+        page=page.id,
+        integration=page.integration,
+        key_id=line.key_id,
+        lane=page.lane if page.lane is not None else Lane.UPDATE,
+        action=action,
+        revision=page.revision,
+        episode=page.episode,
+        at=now,
+        dedup_key=page.dedup_key,
+    )
+    return Started(started, attempt)
+
+
+def _action(page: Page) -> Action | None:
+    do = next_step(page)
+    if page.dead or do in (Do.NOTHING, Do.SUPERSEDE):
+        return None
+    if do is Do.RESOLVE:
+        return Action.RESOLVE
+    if do is Do.MUTE:
+        return Action.RESOLVE if page.on_mute == "resolve" else Action.ACKNOWLEDGE
+    if do is Do.UPDATE and page.revision == page.sent_revision and not _refreshes(page):
+        return None
+    return Action.TRIGGER
+
+
+def _refreshes(page: Page) -> bool:
+    return page.lane is Lane.REFRESH and page.heard_at > page.last_sent_at
+
+
+def _line(page: Page, action: Action, book: Rulebook) -> Line | None:
+    """Choose where it goes: content to the line that is open, else to the current key; a resolve to each open line."""
+    at_hand = [line for line in page.lines if line.key_id in book.keys]
+    for state in (State.OPEN, State.UNKNOWN_TRIGGER, *((State.UNKNOWN_RESOLVE,) if action is Action.RESOLVE else ())):
+        for line in at_hand:
+            if line.state is state:
+                return line
+    current = book.current_key(page.integration)
+    if action is not Action.TRIGGER or current is None:
+        return None
+    key_id, url = current
+    known = [line for line in page.lines if line.key_id == key_id]
+    return known[0] if known else Line(key_id=key_id, url=url, state=State.NEVER)
+
+
+def _begun(line: Line, action: Action, now: Instant, timeout: Duration) -> Line:
+    unknown = State.UNKNOWN_RESOLVE if action is Action.RESOLVE else State.UNKNOWN_TRIGGER
+    state = line.state if action is Action.ACKNOWLEDGE else unknown
+    return replace(line, state=state, prior=line.state, at=now, until=now + timeout, gone=False)
+
+
+def _put(lines: tuple[Line, ...], line: Line) -> tuple[Line, ...]:
+    return (*(other for other in lines if other.key_id != line.key_id), line)
+
+
+def _idle(page: Page, now: Instant) -> Page:
+    """Put a page that has nothing to send out of its lane."""
+    if page.lane is Lane.REFRESH:
+        page = replace(page, lane=None)
+    planned = plan(page, now)
+    return replace(planned, lane=None) if planned.lane is not None and planned.due_at <= now else planned
+
+
+def settle(
+    page: Page, attempt: Attempt, outcome: Outcome | None, now: Instant, *, jitter: float, digest: str
+) -> Settled:
+    """Say what becomes of a page after one attempt.
+
+    `outcome` None: an update rendered equal to what is open and was not sent. `jitter` is in [0, 1). `digest` names the
+    rendered event. `page` is the row as it is now: what is wanted may have changed while the attempt was in flight.
+    """
+    page = replace(page, in_flight=False)
+    line = next((line for line in page.lines if line.key_id == attempt.key_id), None)
+    match outcome:
+        case None:
+            page = _unchanged(page, attempt, line)
+            ended = replace(attempt, outcome=UNCHANGED)
+        case Delivered():
+            page = _delivered(page, attempt, line, now, digest)
+            ended = replace(attempt, outcome="delivered")
+        case Retry(reason, message):
+            page = _retry(page, line, outcome, now, jitter)
+            ended = replace(attempt, outcome="retry", reason=reason, message=message)
+        case Rejected(reason, message):
+            page = _fall_back(page, line)
+            dead = f"{reason}: {message}" if message else reason
+            superseded = attempt.revision != page.revision or attempt.episode != page.episode
+            page = replace(page, dead="" if superseded else dead, last_error=dead, failures=page.failures + 1)
+            ended = replace(attempt, outcome="rejected", reason=reason, message=message)
+    judge: tuple[int, ...] = ()
+    if page.predecessor is not None and page.delivered is State.OPEN:
+        judge, page = (page.predecessor,), replace(page, predecessor=None)
+    return Settled(_replan(page, now, outcome), replace(ended, ended_at=now), judge)
+
+
+def _replan(page: Page, now: Instant, outcome: Outcome | None) -> Page:
+    failed = isinstance(outcome, Retry)
+    due, delay = page.due_at, page.delay
+    page = plan(replace(page, lane=None), now)
+    if failed and page.lane is not None:
+        later = max(due, page.due_at)
+        return replace(page, due_at=later, delay=max(delay, later - now))
+    return page
+
+
+def _unchanged(page: Page, attempt: Attempt, line: Line | None) -> Page:
+    return replace(_fall_back(page, line), sent_revision=attempt.revision, shown_severity=page.severity)
+
+
+def _delivered(page: Page, attempt: Attempt, line: Line | None, now: Instant, digest: str) -> Page:
+    if line is not None:
+        state = State.CLOSED if attempt.action is Action.RESOLVE else State.OPEN
+        page = replace(page, lines=_put(page.lines, replace(line, state=state, prior=None)))
+    page = replace(page, last_sent_at=now, failures=0, last_error="")
+    if attempt.action is Action.RESOLVE:
+        shut = page.wanted is Wanted.CLOSED and page.delivered is State.CLOSED
+        return replace(
+            page,
+            closed_at=now if shut else page.closed_at,
+            muted=page.wanted is Wanted.QUIET,
+            sent_revision=attempt.revision if attempt.episode == page.episode else page.sent_revision,
+        )
+    if attempt.action is Action.ACKNOWLEDGE:
+        return replace(page, muted=True)
+    in_step = attempt.revision == page.revision
+    return replace(
+        page,
+        sent_revision=attempt.revision,
+        shown_severity=page.severity if in_step else page.shown_severity or page.sent_severity,
+        sent_digest=digest,
+        changed_at=0 if in_step else page.changed_at,
+    )
+
+
+def _retry(page: Page, line: Line | None, outcome: Retry, now: Instant, jitter: float) -> Page:
+    if not outcome.ambiguous:
+        page = _fall_back(page, line)
+    failures = page.failures + 1
+    if outcome.configuration:
+        wait = min(CONFIGURATION_CAP, CONFIGURATION_FIRST << min(failures - 1, 8))
+    else:
+        wait = int(min(BACKOFF_CAP, SECOND << min(failures - 1, 8)) * jitter)
+    wait = max(wait, outcome.after or 0)
+    error = f"{outcome.reason}: {outcome.message}" if outcome.message else outcome.reason
+    return replace(page, failures=failures, last_error=error, due_at=now + wait, delay=wait)
+
+
+def _fall_back(page: Page, line: Line | None) -> Page:
+    """PagerDuty certainly did not take it: the line is what it was before."""
+    if line is None or line.prior is None:
+        return page
+    return replace(page, lines=_put(page.lines, replace(line, state=line.prior, prior=None)))

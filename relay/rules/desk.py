@@ -1,0 +1,346 @@
+"""Where a judgement is worked out: the ledger's rows, changed one after the other, and the plan they come to."""
+
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from relay.alert import Instant, stable_id
+from relay.decision import Step
+from relay.event import Severity
+from relay.page import Member, Page, State, Wanted, short_id
+from relay.rules.classify import Placement
+from relay.rules.ledger import Held, Ledger, Plan
+from relay.rules.pages import done, linked_key, plan
+from relay.rules.rulebook import Rulebook
+
+_WORDS = tuple(Severity)
+
+
+class Join(NamedTuple):
+    """What joining came to."""
+
+    page: int
+    opens: bool
+    joins: bool
+
+
+class Desk:
+    """Rows of one judgement. Everything it is given is frozen; what it changes, it replaces."""
+
+    def __init__(self, ledger: Ledger, book: Rulebook, now: Instant, alertmanager_url: str = "") -> None:
+        self.now = now
+        self.ledger = ledger
+        self.alerts = dict(ledger.alerts)
+        self.pages = dict(ledger.pages)
+        self.notes: dict[int, tuple[Step, ...]] = {}
+        self.dropped_groups: list[tuple[str, str]] = []
+        self._book = book
+        self._alertmanager_url = alertmanager_url
+        self._members = {alert: {member.page: member for member in rows} for alert, rows in ledger.members.items()}
+        for rows in ledger.whole.values():
+            for member in rows:
+                self._members.setdefault(member.alert, {})[member.page] = member
+        self._held: dict[int, Held] = {}
+        self._touched: dict[int, bool] = {}
+        """Pages to write, and whether what they should show has changed."""
+        self._written: dict[tuple[int, int], Member] = {}
+        self._left: list[tuple[int, int]] = []
+        self._moved: dict[int, int] = {}
+        self._cleared: list[int] = []
+        self._judge: list[int] = []
+
+    # Alerts
+
+    def hold(self, held: Held) -> None:
+        """Write an alert's row."""
+        before = self.alerts.get(held.id)
+        if before is not None:
+            self.dropped_groups += [(held.source, key) for key in before.groups if key not in held.groups]
+        self.alerts[held.id] = self._held[held.id] = held
+
+    # Members
+
+    def join(self, alert: int, place: Placement, source: str) -> Join:
+        """Let a firing alert join the page it is placed in, unless it is there."""
+        for member in self._members.get(alert, {}).values():
+            if member.home == place.page and member.firing:
+                return Join(member.page, opens=False, joins=False)
+        page = self._current(place, source)
+        self.put(
+            Member(
+                page=page.id,
+                alert=alert,
+                home=place.page,
+                firing=True,
+                severity=place.severity,
+                route=place.route.id,
+                order=place.route.order,
+                receiver=place.receiver,
+                target=place.target,
+                joined_at=self.now,
+            )
+        )
+        opens = page.wanted is Wanted.CLOSED
+        return Join(page.id, opens=opens, joins=not opens)
+
+    def leave_firing(self, alert: int) -> tuple[int, ...]:
+        """Resolve an alert in every page that holds it firing; it stays listed there."""
+        firing = [member for member in self._members.get(alert, {}).values() if member.firing]
+        for member in firing:
+            self.put(replace(member, firing=False))
+        return tuple(member.page for member in firing)
+
+    def memberships(self, alert: int) -> tuple[Member, ...]:
+        """Return every membership of an alert."""
+        return tuple(self._members.get(alert, {}).values())
+
+    def put(self, member: Member) -> None:
+        """Write a membership, and count it in its page."""
+        rows = self._members.setdefault(member.alert, {})
+        before = rows.get(member.page)
+        self._count(before, -1)
+        rows[member.page] = self._written[member.page, member.alert] = member
+        self._count(member, +1)
+        self._touch(member.page, changed=before is None or _shown(before) != _shown(member))
+
+    def drop(self, member: Member) -> None:
+        """Take a membership out of its page altogether."""
+        self._count(member, -1)
+        self._members.get(member.alert, {}).pop(member.page, None)
+        self._written.pop((member.page, member.alert), None)
+        self._left.append((member.page, member.alert))
+        self._touch(member.page, changed=member.firing)
+
+    def _touch(self, page: int, *, changed: bool) -> None:
+        self._touched[page] = changed or self._touched.get(page, False)
+
+    def _count(self, member: Member | None, by: int) -> None:
+        if member is None or not member.firing:
+            return
+        page = self.pages[member.page]
+        if member.suppressed:
+            self.pages[page.id] = replace(page, quiet=page.quiet + by)
+            return
+        tally = dict(page.tally)
+        tally[member.tally_key] = tally.get(member.tally_key, 0) + by
+        self.pages[page.id] = replace(page, tally={key: n for key, n in tally.items() if n > 0})
+
+    # Pages
+
+    def moved_to(self, page: int) -> int:
+        """Say where the members of a page are now."""
+        return self._moved.get(page, page)
+
+    def _chain(self, base: Page) -> list[Page]:
+        chain = [base]
+        while chain[-1].successor is not None and chain[-1].successor in self.pages:
+            chain.append(self.pages[chain[-1].successor])
+        return chain
+
+    def _current(self, place: Placement, source: str) -> Page:
+        """Find the page a placement means: the live one of its chain, else the first; never one that was left open."""
+        base = self.pages.get(place.page)
+        if base is None:
+            return self._create(place, source)
+        chain = self._chain(base)
+        live = [page for page in chain if not done(page) and not page.left_open]
+        if live:
+            return live[-1]
+        left = [page for page in chain if page.left_open]
+        return self._link(left[-1]) if left else base
+
+    def _create(self, place: Placement, source: str) -> Page:
+        page = Page(
+            id=place.page,
+            integration=place.integration,
+            dedup_key=place.dedup_key,
+            source=source,
+            group_key=place.group_key,
+            receiver=place.receiver,
+            target=place.target,
+            group_labels=place.group_labels,
+            alertmanager_url=self._alertmanager_url,
+            wanted=Wanted.CLOSED,
+            severity=place.severity,
+            episode=0,
+            revision=0,
+            send_resolved=place.send_resolved,
+        )
+        self.pages[page.id] = page
+        return page
+
+    def _link(self, page: Page) -> Page:
+        """Return the next page of a chain, making it if need be."""
+        if page.successor is not None and page.successor in self.pages:
+            return self.pages[page.successor]
+        base = page.dedup_key.rsplit("/", 1)[0] if page.seq > 1 else page.dedup_key
+        key = linked_key(base, page.seq + 1)
+        fresh = Page(
+            id=stable_id(page.integration, key),
+            integration=page.integration,
+            dedup_key=key,
+            source=page.source,
+            group_key=page.group_key,
+            receiver=page.receiver,
+            target=page.target,
+            seq=page.seq + 1,
+            group_labels=page.group_labels,
+            alertmanager_url=page.alertmanager_url,
+            wanted=Wanted.CLOSED,
+            severity=page.severity,
+            episode=0,
+            revision=0,
+            send_resolved=page.send_resolved,
+        )
+        self.pages[fresh.id] = fresh
+        self.pages[page.id] = replace(page, successor=fresh.id)
+        self._touch(page.id, changed=False)
+        return fresh
+
+    def write(self, page: Page) -> None:
+        """Write a page's row as it is given, and look at it again."""
+        self.pages[page.id] = page
+        self._touch(page.id, changed=False)
+
+    def transition(self) -> None:
+        """Say what is wanted of each page that was touched, and when its next delivery is due."""
+        for number in tuple(self._touched):
+            page = self._transition(self.pages[number], changed=self._touched[number])
+            self.pages[number] = page
+            if _rises_across_urgency(page):
+                self._hand_over(page)
+        for number in self._touched:
+            self.pages[number] = plan(self.pages[number], self.now)
+
+    def _transition(self, page: Page, *, changed: bool) -> Page:
+        if page.handed_over:
+            return page
+        wanted = Wanted.OPEN if page.tally else Wanted.QUIET if page.quiet else Wanted.CLOSED
+        if wanted is Wanted.CLOSED:
+            return self._closes(page)
+        if page.wanted is Wanted.CLOSED:
+            page = self._begins(page)
+        page = self._dressed(page) if page.tally else page
+        page = replace(page, wanted=wanted, muted=page.muted and wanted is Wanted.QUIET)
+        return self._revised(page) if changed else page
+
+    def _begins(self, page: Page) -> Page:
+        """Something fires in a page that was closed: the same incident goes on, or a new episode begins."""
+        if page.delivered in (State.OPEN, State.UNKNOWN_TRIGGER) and not page.left_open:
+            self._note(page, "fired again before its resolve was sent: the same incident goes on")
+            return replace(page, again=page.again + 1, closed_at=0)
+        self._cleared.append(page.id)
+        return replace(
+            page,
+            severity=Severity.INFO,
+            episode=page.episode + 1,
+            again=0,
+            sent_severity=None,
+            shown_severity=None,
+            sent_digest="",
+            opened_at=self.now,
+            changed_at=self.now,
+            closed_at=0,
+            failures=0,
+            last_error="",
+            muted=False,
+        )
+
+    def _dressed(self, page: Page) -> Page:
+        """Give a page the severity and the route settings of its worst firing member."""
+        rank, order, route_id = min(_read_tally(key) for key in page.tally)
+        del order
+        worst = _WORDS[rank]
+        fixed = page.sent_severity is not None and page.delivered in (State.OPEN, State.UNKNOWN_TRIGGER)
+        severity = min(worst, page.severity, key=lambda word: word.rank) if fixed else worst
+        page = replace(page, severity=severity)
+        route = self._book.routes.get(route_id)
+        target = self._book.target(route.receiver, page.integration) if route else None
+        if route is None or target is None:
+            return page
+        return replace(
+            page,
+            receiver=target.receiver,
+            target=target.index,
+            group_interval=route.group_interval,
+            repeat_interval=route.repeat_interval,
+            on_mute=route.on_mute,
+            send_resolved=target.send_resolved,
+            regroup_urgency=route.regroup.urgency,
+            alertmanager_url=self._alertmanager_url or page.alertmanager_url,
+        )
+
+    def _revised(self, page: Page) -> Page:
+        in_step = page.revision == page.sent_revision
+        changed_at = self.now if in_step or not page.changed_at else page.changed_at
+        failures = 0 if page.dead else page.failures
+        return replace(page, revision=page.revision + 1, changed_at=changed_at, dead="", failures=failures)
+
+    def _closes(self, page: Page) -> Page:
+        if page.wanted is Wanted.CLOSED:
+            return page
+        if page.predecessor is not None:
+            self._judge.append(page.predecessor)
+        page = self._revised(replace(page, wanted=Wanted.CLOSED, tally={}, muted=False))
+        if not page.send_resolved and page.delivered in (State.OPEN, State.UNKNOWN_TRIGGER):
+            self._note(page, "closed here and not sent: send_resolved is false for this receiver")
+            return replace(page, left_open=True, closed_at=self.now)
+        return page
+
+    def _hand_over(self, page: Page) -> None:
+        """Move a page's members to a new, linked page: PagerDuty fixed the urgency of this one when it opened."""
+        heir = self._link(page)
+        page = self.pages[page.id]
+        self._moved[page.id] = heir.id
+        for rows in self._members.values():
+            if page.id in rows:
+                member = replace(rows.pop(page.id), page=heir.id)
+                rows[heir.id] = member
+                if self._written.pop((page.id, member.alert), None) is not None:
+                    self._written[heir.id, member.alert] = member
+        because = (
+            f"severity rose from {page.sent_severity} to {page.severity}, which PagerDuty would not notify anyone of"
+        )
+        self.notes[heir.id] = (Step("page", f"{because}: linked page {short_id(heir.id)} opens"),)
+        self.pages[page.id] = replace(page, tally={}, quiet=0, handed_over=True, sent_revision=page.revision)
+        heir = replace(heir, tally=page.tally, quiet=page.quiet, predecessor=page.id)
+        self._touch(heir.id, changed=True)
+        self.pages[heir.id] = self._transition(heir, changed=True)
+
+    def _note(self, page: Page, because: str) -> None:
+        self.notes[page.id] = (*self.notes.get(page.id, ()), Step("page", because))
+
+    def plan(self) -> Plan:
+        """Return everything that changed."""
+        return Plan(
+            alerts=tuple(self._held.values()),
+            pages=tuple(self.pages[number] for number in self._touched),
+            members=tuple(self._written.values()),
+            cleared=tuple(self._cleared),
+            left=tuple(self._left),
+            moved=tuple(self._moved.items()),
+            judge=tuple(self._judge),
+            judge_at=self.now if self._judge else 0,
+        )
+
+
+def _shown(member: Member) -> tuple[bool, bool, Severity]:
+    return member.firing, bool(member.suppressed), member.severity
+
+
+def _read_tally(key: str) -> tuple[int, int, str]:
+    rank, order, route = key.split(" ", 2)
+    return int(rank), int(order), route
+
+
+def _rises_across_urgency(page: Page) -> bool:
+    opened = page.sent_severity
+    return (
+        page.wanted is Wanted.OPEN
+        and not page.handed_over
+        and page.regroup_urgency
+        and opened is not None
+        and not opened.urgent
+        and page.severity.urgent
+        and page.delivered in (State.OPEN, State.UNKNOWN_TRIGGER)
+    )

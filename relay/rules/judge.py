@@ -1,0 +1,179 @@
+"""Judge a classified message against the ledger: what changed, and what should be true of each page now."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from relay.alert import Alert, Instant, Status
+from relay.decision import Decision, Step, Verdict
+from relay.page import Page, State, Wanted, short_id
+from relay.rules.classify import Draft, Entry
+from relay.rules.desk import Desk
+from relay.rules.ledger import Held, Ledger, Plan, Recorded
+from relay.rules.rulebook import Rulebook
+
+_GROUPS_KEPT = 8
+_FIRES = frozenset({Verdict.OPENS, Verdict.JOINS, Verdict.REPEATS})
+
+
+def judge(draft: Draft, ledger: Ledger, now: Instant, book: Rulebook) -> Plan:
+    """Say what a message changes. Pure: the store may call it again.
+
+    Takes the ledger of `draft.lookup`; returns everything to write, and a Decision for every alert of the draft.
+    """
+    desk = Desk(ledger, book, now, draft.alertmanager_url)
+    found = [_judge_entry(entry, draft, desk) for entry in draft.entries]
+    if draft.truncation is not None:
+        cut = _judge_entry(draft.truncation, draft, desk)
+        found += [cut] if cut.verdict is not Verdict.NOTHING_OPEN else []
+    desk.transition()
+    decisions = tuple(_decision(finding, desk) for finding in found)
+    heard = {desk.moved_to(page): None for finding in found if finding.verdict in _FIRES for page in finding.pages}
+    return replace(
+        _plan(draft, desk, decisions),
+        heard=tuple(heard),
+        cacheable=all(finding.remembered for finding in found),
+    )
+
+
+class _Finding(NamedTuple):
+    alert: Alert
+    verdict: Verdict
+    pages: tuple[int, ...]
+    steps: tuple[Step, ...]
+    remembered: bool
+    """Whether the ledger will know this alert through this group."""
+
+
+def _judge_entry(entry: Entry, draft: Draft, desk: Desk) -> _Finding:
+    if entry.alert.status is Status.FIRING:
+        return _fires(entry, draft, desk)
+    return _resolves(entry, draft, desk)
+
+
+def _fires(entry: Entry, draft: Draft, desk: Desk) -> _Finding:
+    held = desk.alerts.get(entry.id)
+    fresh = held is None or not held.firing
+    steps = entry.steps + _episode_notes(entry.alert, held)
+    _hold(entry, held, draft, desk)
+    joins = [desk.join(entry.id, place, draft.source) for place in entry.placements]
+    pages = tuple(join.page for join in joins)
+    if not entry.placements:
+        return _Finding(entry.alert, Verdict.NOT_OURS if fresh else Verdict.REPEATS, (), steps, True)
+    if any(join.opens for join in joins):
+        return _Finding(entry.alert, Verdict.OPENS, pages, steps, True)
+    if any(join.joins for join in joins):
+        return _Finding(entry.alert, Verdict.JOINS, pages, steps, True)
+    return _Finding(entry.alert, Verdict.REPEATS, pages, steps, True)
+
+
+def _episode_notes(alert: Alert, held: Held | None) -> tuple[Step, ...]:
+    if held is None:
+        return ()
+    if not held.firing and alert.starts_at and alert.starts_at <= held.starts_at:
+        return (Step("page", "fired again with an old startsAt, probably a lagging replica"),)
+    if held.firing and alert.starts_at > held.starts_at > 0:
+        return (Step("page", "it says a later startsAt than before: the earlier one is kept"),)
+    return ()
+
+
+def _hold(entry: Entry, held: Held | None, draft: Draft, desk: Desk) -> None:
+    """Write down what a firing alert now says."""
+    alert = entry.alert
+    fresh = held is None or not held.firing
+    starts = [at for at in (alert.starts_at, 0 if held is None or fresh else held.starts_at) if at]
+    groups = _heard_in(held, draft.group_key)
+    if held is not None and not fresh and held.digest == alert.digest and groups == held.groups:
+        return
+    desk.hold(
+        Held(
+            id=entry.id,
+            source=alert.source,
+            fingerprint=alert.fingerprint,
+            firing=True,
+            starts_at=min(starts, default=0),
+            ends_at=0,
+            digest=alert.digest,
+            raw=alert.raw,
+            groups=groups,
+            changed_at=desk.now if held is None or fresh else held.changed_at,
+            heard_at=desk.now,
+        )
+    )
+
+
+def _heard_in(held: Held | None, group_key: str) -> tuple[str, ...]:
+    before = held.groups if held else ()
+    return before if group_key in before else (*before, group_key)[-_GROUPS_KEPT:]
+
+
+def _resolves(entry: Entry, draft: Draft, desk: Desk) -> _Finding:
+    held = desk.alerts.get(entry.id)
+    alert = entry.alert
+    if held is None or not held.firing:
+        steps = (*entry.steps, Step("page", "nothing open here: the relay does not hold it as firing"))
+        known = held is not None and draft.group_key in held.groups and held.digest == alert.digest
+        return _Finding(alert, Verdict.NOTHING_OPEN, (), steps, known)
+    if 0 < alert.starts_at < held.starts_at and alert.ends_at <= held.starts_at:
+        steps = (*entry.steps, Step("page", "resolve of an earlier episode: the current one began later"))
+        return _Finding(alert, Verdict.IGNORED, (), steps, False)
+    pages = desk.leave_firing(entry.id)
+    desk.hold(
+        replace(
+            held,
+            firing=False,
+            ends_at=alert.ends_at,
+            digest=alert.digest,
+            raw=alert.raw or held.raw,
+            groups=_heard_in(held, draft.group_key),
+            changed_at=desk.now,
+            heard_at=desk.now,
+        )
+    )
+    return _Finding(alert, Verdict.RESOLVES, pages, entry.steps, True)
+
+
+def _decision(finding: _Finding, desk: Desk) -> Decision:
+    verdict = finding.verdict
+    steps = finding.steps
+    pages = tuple(dict.fromkeys(desk.moved_to(page) for page in finding.pages))
+    if verdict is Verdict.RESOLVES and pages and all(_superseded(desk.pages[page]) for page in pages):
+        verdict = Verdict.SUPERSEDES
+        steps = (*steps, Step("page", "it resolved before its page was ever sent: nobody is paged"))
+    if verdict is Verdict.NOT_OURS:
+        steps = (*steps, Step("route", "no receiver it is routed to has a PagerDuty integration"))
+    steps += tuple(step for page in pages for step in desk.notes.get(page, ()))
+    alert = finding.alert
+    name = alert.labels.get("alertname", "")
+    shown = tuple(short_id(page) for page in pages)
+    return Decision(alert.source, alert.fingerprint, name, alert.status.value, verdict, shown, steps)
+
+
+def _superseded(page: Page) -> bool:
+    return page.wanted is Wanted.CLOSED and page.delivered in (State.NEVER, State.CLOSED) and not page.in_flight
+
+
+def _plan(draft: Draft, desk: Desk, decisions: tuple[Decision, ...]) -> Plan:
+    changed = tuple(decision for decision in decisions if decision.verdict is not Verdict.REPEATS)
+    outcomes = Counter(decision.verdict.value for decision in decisions)
+    outcomes[Verdict.REPEATS.value] += draft.repeated
+    plan = desk.plan()
+    record = None
+    if changed or plan.alerts or plan.pages:
+        record = Recorded(desk.now, draft.source, draft.group_key, draft.receiver, dict(outcomes), changed)
+    return replace(
+        plan,
+        record=record,
+        decisions=decisions,
+        groups=_groups(plan.alerts, desk.dropped_groups, draft) if plan.alerts or plan.pages else (),
+    )
+
+
+def _groups(alerts: Iterable[Held], dropped: Iterable[tuple[str, str]], draft: Draft) -> tuple[tuple[str, str], ...]:
+    """Name every group whose cached answer may no longer hold."""
+    named = {(alert.source, key): None for alert in alerts for key in alert.groups}
+    named.update(dict.fromkeys(dropped))
+    named[draft.source, draft.group_key] = None
+    return tuple(named)

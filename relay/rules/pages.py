@@ -1,0 +1,91 @@
+"""The life of one page: what to do next and when, as the table in relay/page.py says."""
+
+from hashlib import sha256
+
+from msgspec.structs import replace
+
+from relay.alert import SECOND, Instant
+from relay.event import Severity
+from relay.page import NEXT, Do, Lane, Page, State, Wanted
+
+SPACING = 1 * SECOND
+"""Least time between two deliveries of one page: PagerDuty takes events asynchronously."""
+
+_NEW_LANE = {
+    Severity.CRITICAL: Lane.CRITICAL,
+    Severity.ERROR: Lane.ERROR,
+    Severity.WARNING: Lane.WARNING,
+    Severity.INFO: Lane.WARNING,
+}
+
+LIVE = frozenset({State.OPEN, State.UNKNOWN_TRIGGER, State.UNKNOWN_RESOLVE})
+"""States in which PagerDuty may hold an open incident."""
+
+
+def next_step(page: Page) -> Do:
+    """Read the table for a page, with what switches a cell off."""
+    if page.left_open and page.wanted is not Wanted.OPEN:
+        return Do.NOTHING
+    if page.handed_over and page.wanted is not Wanted.CLOSED:
+        return Do.NOTHING  # its members moved on; it waits for the successor's 202
+    do = NEXT[page.wanted, page.delivered]
+    if do is Do.MUTE and (page.muted or page.on_mute == "leave"):
+        return Do.NOTHING
+    return do
+
+
+def plan(page: Page, now: Instant) -> Page:
+    """Put a page in the lane and at the time its next delivery is due, or in none."""
+    if page.in_flight:
+        return page  # settling plans it
+    do = next_step(page)
+    if do is Do.SUPERSEDE or (do is Do.NOTHING and page.wanted is Wanted.CLOSED):
+        return replace(page, lane=None, judge_at=None, closed_at=page.closed_at or now)
+    if do is Do.NOTHING or page.dead:
+        return replace(page, lane=None)
+    if do is Do.UPDATE:
+        return _plan_update(page, now)
+    lane = _NEW_LANE[page.severity] if do in (Do.TRIGGER, Do.REOPEN) else Lane.RESOLVE
+    return _queue(page, lane, earliest(page, do), now)
+
+
+def _plan_update(page: Page, now: Instant) -> Page:
+    if page.revision == page.sent_revision:
+        # A refresh is put in its lane when a firing member is heard (store: heard).
+        return page if page.lane is Lane.REFRESH else replace(page, lane=None)
+    shown = page.shown_severity
+    rises = shown is not None and page.severity.rank < shown.rank
+    wait = SPACING if rises else max(SPACING, page.group_interval)
+    return _queue(page, Lane.UPDATE, page.last_sent_at + wait, now)
+
+
+def earliest(page: Page, do: Do) -> Instant:
+    """Say before when PagerDuty must not hear of a page again."""
+    after = page.last_sent_at + SPACING if page.last_sent_at else 0
+    if do is Do.RESOLVE or do is Do.MUTE:
+        # An unanswered trigger may still be on its way: wait until its total timeout is over.
+        unanswered = [line.until for line in page.lines if line.state is State.UNKNOWN_TRIGGER]
+        after = max([after, *unanswered])
+    return after
+
+
+def _queue(page: Page, lane: Lane, after: Instant, now: Instant) -> Page:
+    """Queue a page; in the lane it is in already it keeps its place, and its back-off after a failure."""
+    due = now
+    if page.lane is lane:
+        due = page.due_at if page.failures else min(page.due_at, now)
+    due = max(due, after)
+    return page if page.lane is lane and due == page.due_at else replace(page, lane=lane, due_at=due, delay=due - now)
+
+
+def done(page: Page) -> bool:
+    """Say whether nothing fires in a page and nothing of it can be open at PagerDuty."""
+    return page.wanted is Wanted.CLOSED and page.delivered not in LIVE and not page.left_open and not page.in_flight
+
+
+def linked_key(base: str, seq: int) -> str:
+    """Return the dedup key of the seq-th page of a chain: `base`, `base/2`, `base/3` ...; never over 255."""
+    if seq == 1:
+        return base
+    key = f"{base}/{seq}"
+    return key if len(key) <= 255 else f"{base[:180]}-{sha256(base.encode()).hexdigest()}/{seq}"

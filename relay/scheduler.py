@@ -1,0 +1,183 @@
+"""The clockwork: pages to look at again, what fires after a reload, what was heard, retention, a clock that steps."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+from relay.alert import DAY, MINUTE, SECOND, Duration, Instant
+from relay.errors import StoreError
+from relay.logs import Log
+from relay.metrics import Metrics
+from relay.recall import Recall
+from relay.rules.ledger import Ledger, Lookup, Plan
+from relay.rules.pages import plan
+from relay.rules.reload import Rejudged, look_again, place_again, rejudge, waits_for
+from relay.rules.rulebook import Rulebook
+from relay.store import SqliteStore
+
+TICK: Duration = 5 * SECOND
+HEARD_EVERY: Duration = 20 * SECOND
+PRUNE_EVERY: Duration = 10 * MINUTE
+STEP: Duration = 2 * SECOND
+"""A wall clock that moved this much against the steady one was set."""
+BATCH = 500
+PRUNED_AT_ONCE = 1_000
+
+
+class Scheduler:
+    """Does what time makes due. `book` is the rule book that counts, replaced by a reload."""
+
+    def __init__(
+        self,
+        store: SqliteStore,
+        book: Rulebook,
+        recall: Recall,
+        *,
+        clock: Callable[[], Instant],
+        steady: Callable[[], Instant],
+        wake: Callable[[], None],
+        retention: Duration = 7 * DAY,
+        metrics: Metrics,
+        log: Log,
+    ) -> None:
+        self.book = book
+        self._store = store
+        self._recall = recall
+        self._clock = clock
+        self._steady = steady
+        self._wake = wake
+        self._retention = retention
+        self._metrics = metrics
+        self._log = log
+        self._awake = asyncio.Event()
+        self._stopping = False
+        self._rejudge = True
+        self._heard_at = steady()
+        self._pruned_at: Instant | None = None
+        self._offset = clock() - steady()
+
+    def nudge(self) -> None:
+        """Say that a page may be due to be looked at again."""
+        self._awake.set()
+
+    def reloaded(self, book: Rulebook) -> None:
+        """Let new rules count: every firing alert is judged again from the store."""
+        self.book = book
+        self._rejudge = True
+        self._awake.set()
+
+    def stop(self) -> None:
+        """Let `run` return after what it is doing."""
+        self._stopping = True
+        self._awake.set()
+
+    async def run(self) -> None:
+        """Tick until stopped; write down what was heard at the end."""
+        while not self._stopping:
+            self._awake.clear()
+            try:
+                await self.tick()
+            except StoreError as error:
+                self._metrics.store_failed("schedule")
+                self._log.error("the clockwork cannot use the store, it tries again", error=str(error))
+            await self._sleep()
+        await self._write_heard()
+
+    async def tick(self) -> None:
+        """Do everything that is due now."""
+        await self._watch_clock()
+        if self._rejudge:
+            await self._judge_all()
+        await self._look_again()
+        if self._steady() - self._heard_at >= HEARD_EVERY:
+            await self._write_heard()
+        if self._pruned_at is None or self._steady() - self._pruned_at >= PRUNE_EVERY:
+            await self._prune()
+
+    async def _sleep(self) -> None:
+        try:
+            async with asyncio.timeout(TICK / SECOND):
+                await self._awake.wait()
+        except TimeoutError:
+            pass
+
+    async def _watch_clock(self) -> None:
+        """Rows further away than the delay they came from are due now: the wall clock was set back."""
+        offset = self._clock() - self._steady()
+        if abs(offset - self._offset) < STEP:
+            return
+        self._log.warning("the wall clock was set", seconds=(offset - self._offset) / SECOND)
+        self._offset = offset
+        if await self._store.clock_back(self._clock()):
+            self._wake()
+
+    async def _judge_all(self) -> None:
+        """Judge every firing alert again by the rules that count, in batches, and re-plan pages whose keys changed."""
+        book = self.book
+        self._rejudge = False
+        await self._mark_keys(book)
+        after = -1
+        while held := await self._store.firing(after, BATCH):
+            if self.book is not book:
+                return  # reloaded meanwhile: `_rejudge` is set again
+            again = place_again(held, book)
+            await self._store.keep(again.lookup, partial(self._judged_again, again, book))
+            after = held[-1].id
+            self._wake()
+            await asyncio.sleep(0)
+        self._wake()
+
+    def _judged_again(self, again: Rejudged, book: Rulebook, ledger: Ledger) -> Plan:
+        found = rejudge(again, ledger, self._clock(), book)
+        self._recall.forget(found.groups)
+        return found
+
+    async def _mark_keys(self, book: Rulebook) -> None:
+        """Mark lines whose routing key is gone or back, and queue what waits for a key that is at hand now."""
+        await self._store.mark_keys(book.keys)
+        after: int | None = None
+        while pages := await self._store.stalled(after, BATCH):
+            numbers = tuple(page.id for page in pages)
+            await self._store.keep(Lookup(pages=numbers), partial(self._replan, numbers))
+            after = numbers[-1]
+
+    def _replan(self, numbers: tuple[int, ...], ledger: Ledger) -> Plan:
+        now = self._clock()
+        found = [
+            (ledger.pages[number], plan(ledger.pages[number], now)) for number in numbers if number in ledger.pages
+        ]
+        return Plan(pages=tuple(after for before, after in found if after != before))
+
+    async def _look_again(self) -> None:
+        """Look at the pages that something else changed."""
+        while due := await self._store.due_for_judgement(self._clock(), BATCH):
+            for number in due:
+                await self._look_at(number)
+            self._wake()
+
+    async def _look_at(self, number: int) -> None:
+        seen: list[Ledger] = []
+
+        def peek(ledger: Ledger) -> Plan:
+            seen.append(ledger)
+            return Plan()
+
+        await self._store.keep(Lookup(pages=(number,), whole=(number,)), peek)
+        lookup = waits_for(seen[-1], number)
+        await self._store.keep(lookup, lambda ledger: look_again(number, ledger, self._clock(), self.book))
+
+    async def _write_heard(self) -> None:
+        self._heard_at = self._steady()
+        heard = self._recall.take_heard()
+        if not heard.alerts and not heard.pages:
+            return
+        now = self._clock()
+        await self._store.heard(tuple(heard.alerts), tuple(heard.pages), max(heard.alerts.values(), default=now))
+        self._wake()
+
+    async def _prune(self) -> None:
+        self._pruned_at = self._steady()
+        before = self._clock() - self._retention
+        gone = PRUNED_AT_ONCE
+        while gone >= PRUNED_AT_ONCE and not self._stopping:
+            gone = await self._store.prune(before, PRUNED_AT_ONCE)
