@@ -65,6 +65,7 @@ class Server:
         self.talk = talk
         self.connections = 0
         self.port = 0
+        self._talks: set[asyncio.Task[None]] = set()
 
     @contextlib.asynccontextmanager
     async def running(self, tls: ssl.SSLContext | None = None) -> AsyncIterator["Server"]:
@@ -74,16 +75,25 @@ class Server:
             yield self
         finally:
             server.close()
+            for task in self._talks:
+                task.cancel()
+            await asyncio.gather(*self._talks, return_exceptions=True)
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/v2/enqueue"
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        self._talks.add(asyncio.ensure_future(self._talk(reader, writer)))
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
             await self.talk(reader, writer)
-        writer.close()
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
 
 
 async def request(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
