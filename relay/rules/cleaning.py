@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from functools import lru_cache
 from urllib.parse import quote
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
@@ -10,6 +11,11 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]")
 _BLANKS = re.compile(r"\s+")
 
+_GOOD_ADDRESS = re.compile(
+    r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/PART*)?(?:\?PART*)?(?:#PART*)?".replace(
+        "PART", r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})"
+    )
+)
 _ADDRESS = re.compile(r"(https?)://([^/?#\\\s]+)([^?#]*)(\?[^#]*)?(#.*)?", re.IGNORECASE | re.DOTALL)
 _AUTHORITY = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:-]+@)?(?:[A-Za-z0-9._~-]+|\[([0-9A-Fa-f:.]+)\])(?::\d{0,5})?")
 _LOOSE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -27,8 +33,10 @@ def prose(text: str) -> str:
 
 def line(text: str) -> str:
     """The same on one line, with single blanks, trimmed."""
-    if not text.isprintable():
-        text = prose(text)
+    if text.isprintable():
+        # The one blank that is printable is the space.
+        return (_BLANKS.sub(" ", text) if "  " in text else text).strip()
+    text = prose(text)
     return _BLANKS.sub(" ", text).strip()
 
 
@@ -56,10 +64,13 @@ def truncate_bytes(text: str, most: int) -> tuple[str, bool]:
     return data[: most - 3].decode("utf-8", "ignore") + "…", True
 
 
-def address(text: str, *, schemes: tuple[str, ...] = ("http", "https")) -> str:
+@lru_cache(256)
+def address(text: str, *, schemes: tuple[str, ...] = ("http://", "https://")) -> str:
     """Make an absolute http(s) URI of `text`, percent-encoding what must be; "" if it is none."""
+    if len(text) <= LONGEST_ADDRESS and _GOOD_ADDRESS.fullmatch(text) and text.startswith(schemes):
+        return text
     found = _ADDRESS.fullmatch(line(text)) if len(text) <= LONGEST_ADDRESS else None
-    if found is None or found[1].lower() not in schemes or not _host_holds(found[2]):
+    if found is None or f"{found[1].lower()}://" not in schemes or not _host_holds(found[2]):
         return ""
     path, query, fragment = (_encoded(part or "") for part in (found[3], found[4], (found[5] or "")[1:]))
     result = f"{found[1].lower()}://{found[2]}{path}{query}" + (f"#{fragment}" if found[5] else "")

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from relay.alert import DAY, Instant, moment
 from relay.event import Link
-from relay.rules.cleaning import address, cut, line, prose
+from relay.rules.cleaning import LONGEST_ADDRESS, address, cut, line, prose
 from relay.rules.differences import Parts, common, firing_count
 from relay.rules.view import MemberView, PageView
 
@@ -157,8 +157,9 @@ def alertmanager_link(view: PageView, parts: Parts) -> str:
     query = f"receiver={quote(view.receiver, safe='', errors='replace')}"
     if matchers:
         query = f"filter={quote('{' + matchers + '}', safe='', errors='replace')}&{query}"
-    base = view.alertmanager_url.rstrip("/")
-    return address(f"{base}/#/alerts?{query}") if base else ""
+    base = address(view.alertmanager_url.rstrip("/"))
+    link = f"{base}/#/alerts?{query}"
+    return link if base and "#" not in base and len(link) <= LONGEST_ADDRESS else ""
 
 
 def _quoted(value: str) -> str:

@@ -120,14 +120,13 @@ def words(view: PageView, parts: Parts) -> Words:
     """Put a page in words."""
     name, named = _name(view, parts), _about(parts)
     subject = named or _value(parts.labels, SERVICES)
-    telling = _telling(parts.heads)
     alone = len(parts.heads) == 1
     return Words(
         name=name,
         about=cut(subject, LONGEST_ABOUT),
         where=_where(view, parts.labels, subject, alone),
         count=_count(view, parts),
-        differs="" if alone else "; ".join(_listed(label, parts.heads) for label in telling),
+        differs="" if alone else "; ".join(_listed(label, parts.heads) for label in _telling(parts.heads)),
     )
 
 
@@ -150,11 +149,13 @@ def _first_pair(member: MemberView) -> str:
 
 
 def _about(parts: Parts) -> str:
-    return next((text for text in (line(parts.annotations.get(key, "")) for key in _SUMMARIES) if text), "")
+    return next(
+        (text for text in (line(parts.annotations[key]) for key in _SUMMARIES if key in parts.annotations) if text), ""
+    )
 
 
 def _value(labels: Mapping[str, str], names: Iterable[str]) -> str:
-    return next((text for text in (_shown(labels.get(name, "")) for name in names) if text), "")
+    return next((text for text in (_shown(labels[name]) for name in names if name in labels) if text), "")
 
 
 def _where(view: PageView, labels: Mapping[str, str], subject: str, alone: bool) -> str:
@@ -164,7 +165,7 @@ def _where(view: PageView, labels: Mapping[str, str], subject: str, alone: bool)
     said: list[str] = []
     seen: set[str] = set()
     for name in dict.fromkeys(wanted):
-        value = _shown(labels.get(name, ""))
+        value = _shown(labels[name]) if name in labels else ""
         if value and value not in seen and value not in subject:
             seen.add(value)
             said.append(f"{_shown(name)}={value}")

@@ -25,6 +25,8 @@ _ENVELOPE = 512
 
 _LONGEST_FIELD = 1_024
 _MOST_LINKS = 20
+_WEB = ("http://", "https://")
+_SECURE = ("https://",)
 _DEEPEST = 20
 _LARGEST_NUMBER = 2**63 - 1
 
@@ -129,7 +131,7 @@ class _Desk:
             return links(self.view, self.parts)
         found = []
         for number, own in enumerate(self.texts.links[:_MOST_LINKS]):
-            href = self.address(f"links[{number}].href", own.get("href", ""), ("http", "https"))
+            href = self.address(f"links[{number}].href", own.get("href", ""), _WEB)
             if href:
                 found.append(Link(href=href, text=self.caption(f"links[{number}].text", own.get("text", ""))))
         return tuple(found)
@@ -137,9 +139,9 @@ class _Desk:
     def images(self) -> tuple[Image, ...]:
         found = []
         for number, own in enumerate((self.texts.images or ())[:_MOST_LINKS]):
-            src = self.address(f"images[{number}].src", own.get("src", ""), ("https",))
+            src = self.address(f"images[{number}].src", own.get("src", ""), _SECURE)
             if src:
-                href = self.address(f"images[{number}].href", own.get("href", ""), ("http", "https"))
+                href = self.address(f"images[{number}].href", own.get("href", ""), _WEB)
                 found.append(Image(src, href, self.caption(f"images[{number}].alt", own.get("alt", ""))))
         return tuple(found)
 
@@ -147,7 +149,7 @@ class _Desk:
         written = line(self.attempt(field, own, "") or "")
         href = address(written, schemes=schemes)
         if written and not href:
-            self.note(f'"{field}" is no {" or ".join(schemes)} address and was left out: {cut(written, 80)}')
+            self.note(f'"{field}" is no address ({" or ".join(schemes)}...) and was left out: {cut(written, 80)}')
         return href
 
     def caption(self, field: str, own: str) -> str:

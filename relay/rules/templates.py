@@ -70,7 +70,9 @@ class Engine:
 
 
 def _written(template: Template, data: Mapping[str, Any]) -> str:
-    context = template.new_context(data, shared=True)  # type: ignore[arg-type]
+    # Template.new_context would walk all of Jinja's globals for each field; `data` has them already.
+    environment = template.environment
+    context = environment.context_class(environment, data, template.name, template.blocks)  # type: ignore[arg-type]
     chunks, size = [], 0
     for chunk in template.root_render_func(context):
         size += len(chunk)
