@@ -1,0 +1,162 @@
+"""Writes the log: one line per message and per delivery, to stderr, as logfmt or JSON, without secrets."""
+
+import json
+import math
+import sys
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, TextIO
+
+import structlog
+
+LEVELS: Mapping[str, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+"""By the words of --log.level."""
+FORMATS = ("logfmt", "json")
+"""The words of --log.format."""
+QUIET = 5 * 60 * 1_000_000
+"""Microseconds for which the same failure of the same delivery is not logged again."""
+
+_LONGEST = 2_000
+"""Characters of one value; a log is read by people."""
+_SHORTEST_SECRET = 6
+"""Hiding shorter strings would blank out half of every line."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EVENT = MutableMapping[str, Any]
+
+
+class Repeats:
+    """Remembers what was logged of each delivery, to say it again only when it changes or after five minutes.
+
+    Alertmanager does the same (notify/retry_stage.go: logs an error again only when its text changed).
+    """
+
+    def __init__(self, quiet: int = QUIET, room: int = 10_000) -> None:
+        self._quiet = quiet
+        self._room = room
+        self._said: dict[object, int] = {}
+
+    def worth_saying(self, what: object, now: int) -> bool:
+        """Say whether `what` was not said within the quiet time; `now` in microseconds. Remembers that it is now."""
+        before = self._said.pop(what, None)
+        fresh = before is None or not 0 <= now - before < self._quiet
+        self._said[what] = now if fresh or before is None else before
+        if len(self._said) > self._room:
+            del self._said[next(iter(self._said))]
+        return fresh
+
+
+class Log:
+    """The relay's log. `clock` gives the time in microseconds since 1970."""
+
+    def __init__(
+        self,
+        clock: Callable[[], int],
+        *,
+        level: str = "info",
+        form: str = "logfmt",
+        stream: TextIO | None = None,
+    ) -> None:
+        self._clock = clock
+        self._repeats = Repeats()
+        self._hidden: tuple[str, ...] = ()
+        self._logger = structlog.wrap_logger(
+            _Lines(stream or sys.stderr),
+            wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+            processors=[
+                structlog.processors.add_log_level,
+                self._stamp,
+                self._clean,
+                _in_order,
+                _as_json if form == "json" else structlog.processors.LogfmtRenderer(bool_as_flag=False),
+            ],
+            cache_logger_on_first_use=True,
+        )
+
+    def hide(self, values: Iterable[str]) -> None:
+        """Replace these strings in every line from now on, whatever brings them there."""
+        more = {value for value in values if len(value) >= _SHORTEST_SECRET}
+        self._hidden = tuple(sorted({*self._hidden, *more}, key=len, reverse=True))
+
+    def debug(self, event: str, **words: object) -> None:
+        """Log what only someone looking for a fault in the relay wants to read."""
+        self._logger.debug(event, **words)
+
+    def info(self, event: str, **words: object) -> None:
+        """Log what happened, in the past tense."""
+        self._logger.info(event, **words)
+
+    def warning(self, event: str, **words: object) -> None:
+        """Log what someone should look at."""
+        self._logger.warning(event, **words)
+
+    def error(self, event: str, **words: object) -> None:
+        """Log what someone must mend."""
+        self._logger.error(event, **words)
+
+    def delivery_failed(self, what: object, event: str, **words: object) -> None:
+        """Log a failed delivery, unless `what` (whose, and its error) was logged in the last five minutes."""
+        if self._repeats.worth_saying((event, what), self._clock()):
+            self._logger.warning(event, **words)
+
+    def _stamp(self, _logger: object, _method: str, event: _EVENT) -> _EVENT:
+        at = _EPOCH + timedelta(microseconds=self._clock())
+        event["ts"] = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return event
+
+    def _clean(self, _logger: object, _method: str, event: _EVENT) -> _EVENT:
+        return {name: self._cleaned(value) for name, value in event.items()}
+
+    def _cleaned(self, value: object) -> object:
+        if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
+            return value
+        text = str(value)
+        for secret in self._hidden:
+            text = text.replace(secret, "<secret>")
+        if len(text) > _LONGEST:
+            text = text[:_LONGEST] + "…"
+        return clean(text)
+
+
+class _Lines:
+    """Writes lines to a stream. A log that cannot be written (disk full, pipe closed) never stops a page."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def msg(self, line: str) -> None:
+        try:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):
+            pass
+
+    debug = info = warning = error = msg
+
+
+_CONTROLS = (*range(0x20), *range(0x7F, 0xA0))
+_DIRECTIONS = (0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+_LONE_SURROGATES = range(0xD800, 0xE000)
+_SWEPT = dict.fromkeys((*_CONTROLS, *_DIRECTIONS, *_LONE_SURROGATES), "�") | dict.fromkeys(map(ord, "\t\n\r"), " ")
+
+
+def clean(text: str) -> str:
+    """Replace what could forge a line or repaint a terminal: controls, ESC, bidirectional marks, lone surrogates."""
+    return text if text.isascii() and text.isprintable() else text.translate(_SWEPT)
+
+
+_FIRST = ("ts", "level", "event")
+
+
+def _in_order(_logger: object, _method: str, event: _EVENT) -> _EVENT:
+    """Put the time, the level and what happened first; the rest as it was given."""
+    first = {("msg" if name == "event" else name): event[name] for name in _FIRST if name in event}
+    return first | {_name(name): value for name, value in event.items() if name not in _FIRST}
+
+
+def _name(name: str) -> str:
+    """Make a name of logfmt: spaces, quotes and equals signs would break the line."""
+    return "".join(letter if letter.isalnum() or letter in "_.-/" else "_" for letter in name)
+
+
+def _as_json(_logger: object, _method: str, event: _EVENT) -> str:
+    return json.dumps(event, ensure_ascii=False, allow_nan=False, default=str)
