@@ -50,8 +50,7 @@ def build(
         problems.error((), "no routes provided: a `route` with a `receiver` is where every alert begins")
     else:
         root = build_tree(config.route, timers, problems)
-        names = {interval.name for interval in (*config.mute_time_intervals, *config.time_intervals)}
-        _references(config.route, ("route",), set(cast.receivers), names, problems)
+        _References(config, problems).check(config.route)
         _not_applied(config, problems)
     return Built(root, cast, sources)
 
@@ -132,8 +131,9 @@ def _intervals(config: schema.Config, problems: Problems) -> None:
     for section, what in (("mute_time_intervals", "mute time interval"), ("time_intervals", "time interval")):
         for index, named in enumerate(getattr(config, section)):
             path: Path = (section, index)
-            if not named.name and not problems.spoilt(path):
-                problems.error(path, f"missing name in {what}")
+            if not named.name:
+                if not problems.gone((*path, "name")):
+                    problems.error(path, f"missing name in {what}")
             elif named.name in seen:
                 problems.error((*path, "name"), f"{what} {go_quote(named.name)} is not unique")
             seen.add(named.name)
@@ -155,16 +155,36 @@ def _inhibit_rules(config: schema.Config, problems: Problems) -> None:
         problems.warn(("inhibit_rules",), message, key=True)
 
 
-def _references(route: schema.Route, path: Path, receivers: set[str], intervals: set[str], problems: Problems) -> None:
+class _References:
     """Check that every receiver and time interval a route names is there."""
-    if route.receiver and route.receiver not in receivers and not problems.spoilt(("receivers",)):
-        problems.error((*path, "receiver"), f"undefined receiver {go_quote(route.receiver)} used in route")
-    for section in ("mute_time_intervals", "active_time_intervals"):
-        for index, name in enumerate(getattr(route, section)):
-            if name not in intervals and not problems.spoilt((section,)):
-                problems.error((*path, section, index), f"undefined time interval {go_quote(name)} used in route")
-    for index, child in enumerate(route.routes):
-        _references(child, (*path, "routes", index), receivers, intervals, problems)
+
+    def __init__(self, config: schema.Config, problems: Problems) -> None:
+        self.problems = problems
+        self.receivers = self._names(config, "receivers")
+        self.intervals = self._names(config, "mute_time_intervals", "time_intervals")
+
+    def check(self, route: schema.Route, path: Path = ("route",)) -> None:
+        if route.receiver and not self._has(self.receivers, route.receiver):
+            message = f"undefined receiver {go_quote(route.receiver)} used in route"
+            self.problems.error((*path, "receiver"), message)
+        for section in ("mute_time_intervals", "active_time_intervals"):
+            for index, name in enumerate(getattr(route, section)):
+                if not self._has(self.intervals, name):
+                    message = f"undefined time interval {go_quote(name)} used in route"
+                    self.problems.error((*path, section, index), message)
+        for index, child in enumerate(route.routes):
+            self.check(child, (*path, "routes", index))
+
+    def _names(self, config: schema.Config, *sections: str) -> set[str] | None:
+        """List the names of sections; None if one of them could not be read, so nothing can be said."""
+        items = [
+            ((section, index), item) for section in sections for index, item in enumerate(getattr(config, section))
+        ]
+        places = [(section,) for section in sections] + [(*path, "name") for path, _ in items]
+        return None if self.problems.gone(*places) else {item.name for _, item in items}
+
+    def _has(self, names: set[str] | None, name: str) -> bool:
+        return names is None or name in names
 
 
 def _not_applied(config: schema.Config, problems: Problems) -> None:
@@ -173,7 +193,7 @@ def _not_applied(config: schema.Config, problems: Problems) -> None:
     found: dict[str, list[Path]] = {}
     _collect(config.route, ("route",), found)
     for name, paths in found.items():
-        more = f" (here and in {len(paths) - 1} more routes)" if len(paths) > 1 else ""
+        more = f" (in {len(paths)} routes)" if len(paths) > 1 else ""
         problems.warn(paths[0], f"{name} is read but not applied yet: {_NOT_APPLIED[name]}{more}", key=True)
 
 
@@ -190,7 +210,7 @@ def _sources(config: schema.Config, problems: Problems) -> dict[str, Source]:
     for index, spec in enumerate(config.sources):
         path: Path = ("sources", index)
         if not _is_source_name(spec.name):
-            if not problems.spoilt(path):
+            if not problems.gone((*path, "name")):
                 message = (
                     "a source needs a name of letters, digits, `-` and `_`: it is part of the path /webhook/{name}"
                 )

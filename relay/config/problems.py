@@ -16,7 +16,7 @@ class Problems:
 
     def error(self, path: Path, message: str, *, key: bool = False) -> None:
         """Note an error about the value at a path (`key`: about its key)."""
-        if any(path[:length] in self._spoilt for length in range(len(path) + 1)):
+        if self.gone(path):
             return
         self._failed.add(path)
         self._add(path, message, key=key, warning=False)
@@ -34,9 +34,9 @@ class Problems:
         """Say that the value at a path was taken out because of an error already noted."""
         self._spoilt.add(path)
 
-    def spoilt(self, path: Path) -> bool:
-        """Say whether something at or under a path was taken out."""
-        return any(other[: len(path)] == path for other in self._spoilt)
+    def gone(self, *paths: Path) -> bool:
+        """Say whether the value at one of these paths was taken out."""
+        return any(path[:length] in self._spoilt for path in paths for length in range(len(path) + 1))
 
     def failed(self, path: Path) -> bool:
         """Say whether there is an error at or under a path."""

@@ -17,6 +17,7 @@ from relay.rules.ruleset import Budget, Integration, Receiver, Target, Texts
 from relay.secret import Key, Secret, Tls, key_id
 
 _KEY = re.compile("[A-Za-z0-9]{32}")
+_KEY_FIELDS = ("routing_key", "routing_key_file", "service_key", "service_key_file")
 _DEFAULT_TIMEOUT = 10.0
 _TEXT_FIELDS = ("description", "source", "class_", "component", "group", "client", "client_url")
 _LABEL_IN_TEMPLATE = re.compile(r"[Ll]abels\.(\w+)")
@@ -52,7 +53,7 @@ class ReceiverBuilder:
 
     def _receiver(self, spec: schema.Receiver, path: Path) -> None:
         if not spec.name:
-            if not self.problems.spoilt(path):
+            if not self.problems.gone((*path, "name")):
                 self.problems.error(path, "missing name in receiver")
         elif spec.name in self.cast.receivers:
             message = f"notification config name {go_quote(spec.name)} is not unique"
@@ -122,7 +123,7 @@ class ReceiverBuilder:
             return self._checked(entry.routing_key, (*path, "routing_key"))
         if entry.routing_key_file is not None:
             return self._key_file(entry.routing_key_file, (*path, "routing_key_file"))
-        if not self.problems.spoilt(path):
+        if not self.problems.gone(*((*path, name) for name in _KEY_FIELDS)):
             message = "missing routing key in PagerDuty config: set routing_key_file (or routing_key)"
             self.problems.error(path, message)
         return None

@@ -44,7 +44,7 @@ def build_tree(root: schema.Route, timers: Timers, problems: Problems) -> Route:
 
 
 def _check_root(root: schema.Route, problems: Problems) -> None:
-    if not root.receiver and not problems.spoilt(("route", "receiver")):
+    if not root.receiver and not problems.gone(("route", "receiver")):
         problems.error(("route",), "root route must specify a default receiver", key=True)
     for name in ("match", "match_re", "matchers"):
         if getattr(root, name):

@@ -259,7 +259,7 @@ class _Composer:
 
     def _bound(self, node: Node) -> None:
         if node.size > MAX_NODES:
-            message = f"the aliases in here come to more than {MAX_NODES:,} values when written out"
+            message = f"more than {MAX_NODES:,} values when every alias is written out"
             raise BadYaml((Fault(node.line, node.column, message),))
         if node.height > MAX_DEPTH:
             raise BadYaml((Fault(node.line, node.column, f"nested more than {MAX_DEPTH} levels deep"),))
@@ -285,14 +285,17 @@ def _explain(text: str, error: yaml.MarkedYAMLError) -> Fault:
     mark = error.problem_mark or error.context_mark
     if mark is None:
         return Fault(1, 1, f"not YAML: {error.problem or error.context}")
-    lines = text.splitlines()
-    rest = lines[mark.line][: mark.column + 1] if mark.line < len(lines) else ""
-    if "\t" in rest and not rest.strip():
-        return Fault(mark.line + 1, mark.column + 1, "not YAML: a tab: indent with spaces")
+    lines = text.splitlines() or [""]
+    line, column = mark.line, mark.column
+    if line >= len(lines):  # the parser stands behind the last line
+        line, column = len(lines) - 1, len(lines[-1])
+    before = lines[line][: column + 1]
+    if "\t" in before and not before.strip():
+        return Fault(line + 1, column + 1, "not YAML: a tab: indent with spaces")
     context = (
         f" ({error.context} in line {error.context_mark.line + 1})" if error.context and error.context_mark else ""
     )
-    return Fault(mark.line + 1, mark.column + 1, f"not YAML: {error.problem}{context}")
+    return Fault(line + 1, column + 1, f"not YAML: {error.problem}{context}")
 
 
 def _fault_at(text: str, offset: int, message: str) -> Fault:
