@@ -25,6 +25,7 @@ def evaluate(text: str) -> str:
         ("{source}:{receiver}:{fingerprint}", "backup:platform:9266ef3da838ad95"),
         ("{{{labels.cluster}}} {{x}}", "{EU-1} {x}"),
         ('{labels.absent|default("none")}', "none"),
+        ('{labels.cluster|default("none")}', "EU-1"),
         ('{labels.empty|default("no|n}e")|upper}', "NO|N}E"),
         ('{labels.absent|upper|default("n")}', "n"),
         ('{labels.absent|default("\\"\\\\")}', '"\\'),
