@@ -83,7 +83,8 @@ def _drawn_children(node: Route, matched: set[int], indent: str) -> Iterator[str
     for child in children:
         last = child is children[-1]
         own_key = child.key[len(node.key) + 1 :]
-        yield f"{indent}{'└── ' if last else '├── '}{own_key}{_receiver(child, matched)}"
+        name = "default-route" if own_key == "{}" else own_key
+        yield f"{indent}{'└── ' if last else '├── '}{name}{_receiver(child, matched)}"
         yield from _drawn_children(child, matched, indent + ("    " if last else "│\u00a0\u00a0 "))
 
 
