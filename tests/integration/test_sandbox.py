@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import pdpyras
 import pytest
 from aiohttp import web
@@ -21,7 +22,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker
 
+from relay.cli.sandbox import sandbox as command
 from relay.sandbox.app import SANDBOX, make_app
+from relay.sandbox.faults import Fault
 from relay.sandbox.state import CHANGE_PATH, Answer, Sandbox, Settings
 from relay.sandbox.validation import alert_event_errors, change_event_errors
 
@@ -618,3 +621,16 @@ def test_the_program_says_what_is_wrong_with_its_arguments(arguments: list[str],
 
     assert ended.returncode != 0
     assert words in ended.stderr
+
+
+# --- the documentation ---------------------------------------------------------------------------------------------
+
+
+def test_every_option_fault_and_address_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text()
+    options = [option for parameter in command.params for option in parameter.opts]
+    faults = [field.name for field in msgspec.structs.fields(Fault)]
+    doors = [route.resource.canonical for route in make_app().router.routes() if route.resource is not None]
+
+    assert [name for name in (*options, *faults) if f"| `{name}` |" not in text] == []
+    assert [door for door in doors if door not in text] == []
