@@ -155,11 +155,11 @@ def test_the_example_bodies_show_a_group_that_fires_changes_resolves_and_one_tha
 
     assert stated == {
         "critical": {"firing"},
-        "update": {"firing", "resolved"},
-        "resolved": {"resolved"},
-        "truncated": {"firing"},
+        "critical-update": {"firing", "resolved"},
+        "critical-resolved": {"resolved"},
+        "warning-truncated": {"firing"},
     }
-    assert cut == {"truncated"}
+    assert cut == {"warning-truncated"}
 
 
 def test_amtool_accepts_the_example_alertmanager_configuration() -> None:
