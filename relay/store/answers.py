@@ -10,7 +10,8 @@ from relay.event import Severity
 from relay.page import Lane, Page, State, Wanted, short_id
 from relay.rules.ledger import Attempt, Held, Recorded
 from relay.store import codec
-from relay.store.delivery import count_members, page_by_id, shown_members
+from relay.store.delivery import count_members, shown_members
+from relay.store.ledger import read_alerts, read_page
 from relay.store.queries import query
 from relay.store.views import Counts, Entry, Kind, Seen
 
@@ -26,7 +27,7 @@ _SEVERITIES = tuple(Severity)
 
 def page(db: Connection, number: int) -> Seen | None:
     """Show one page with its members; None if there is none."""
-    found = page_by_id(db, number)
+    found = read_page(db, number)
     return None if found is None else Seen(found, shown_members(db, number), *count_members(db, number))
 
 
@@ -73,8 +74,7 @@ def attempts(db: Connection, page: int, limit: int) -> list[Attempt]:
 def alerts(db: Connection, fingerprint: str) -> list[Held]:
     """Find an alert by its fingerprint, once for each source that sent it."""
     sources = [source for (source,) in db.execute(query("answers", "sources"))]
-    ids = codec.ids([alert_id(source, fingerprint) for source in sources])
-    return [codec.held(row) for row in db.execute(query("ledger", "alerts_by_id"), (ids,)).fetchall()]
+    return read_alerts(db, [alert_id(source, fingerprint) for source in sources])
 
 
 def decisions(
@@ -141,7 +141,8 @@ def _pages_named(
     return [
         page
         for page in named
-        if (wanted is None or page.wanted is wanted)
+        if page.dedup_key == terms["dedup_key"]
+        and (wanted is None or page.wanted is wanted)
         and (delivered is None or page.delivered is delivered)
         and (waiting is None or (page.lane is not None and not page.in_flight) == waiting)
     ]
@@ -176,12 +177,9 @@ def _groups_of(
 
 
 def _groups_of_page(db: Connection, number: int) -> set[int]:
-    groups = {
-        codec.group_hash(source, group)
-        for source, text in db.execute(query("answers", "groups_of_members"), (number,))
-        for group in codec.groups(text)
-    }
-    found = page_by_id(db, number)
+    members = [codec.held(row) for row in db.execute(query("answers", "some_members"), (number,))]
+    groups = {codec.group_hash(alert.source, group) for alert in members for group in alert.groups}
+    found = read_page(db, number)
     if found is not None:
         groups.add(codec.group_hash(found.source, found.group_key))
     return groups

@@ -1,19 +1,18 @@
 """Between rows and the ground floor's values.
 
-What is searched or changed by SQL has a column of its own; every other field of a struct goes into the column
+What SQL searches, sorts by or changes has a column of its own; every other field of a struct goes into the column
 `rest` as JSON, so a field added to a struct with a default is kept without a migration.
 """
 
 from collections.abc import Collection, Mapping
-from functools import lru_cache
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from relay.alert import stable_id
 from relay.decision import Decision
-from relay.event import Action, Severity
+from relay.event import Severity
 from relay.page import Lane, Line, Member, Page, State, Wanted
 from relay.rules.ledger import Attempt, Held, Recorded, Shown
 
@@ -21,89 +20,49 @@ Row = tuple[Any, ...]
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "alerts": (
-        *("id", "source", "fingerprint", "firing", "starts_at", "ends_at", "digest", "raw", "groups", "changed_at"),
-        *("heard_at", "verdict", "rest"),
-    ),
+    "alerts": ("id", "firing", "starts_at", "changed_at", "heard_at", "raw", "rest"),
     "pages": (
-        *("id", "integration", "dedup_key", "wanted", "severity", "lane", "due_at", "delay", "in_flight"),
-        *("changed_at", "closed_at", "heard_at", "dead", "successor", "predecessor", "judge_at", "rest"),
+        *("id", "integration", "wanted", "severity", "lane", "due_at", "delay", "in_flight", "changed_at"),
+        *("closed_at", "heard_at", "successor", "predecessor", "judge_at", "rest"),
     ),
-    "members": (
-        *("page", "alert", "home", "firing", "severity", "route", "route_order", "receiver", "target"),
-        *("suppressed", "leaving", "joined_at", "rest"),
-    ),
-    "attempts": (
-        *("id", "page", "integration", "key_id", "lane", "action", "revision", "episode", "at", "ended_at"),
-        *("outcome", "reason", "message", "dedup_key", "event", "rest"),
-    ),
+    "members": ("page", "alert", "firing", "severity", "route_order", "leaving", "rest"),
+    "attempts": ("id", "page", "integration", "lane", "at", "outcome", "event", "rest"),
 }
 
-COMPUTED: Mapping[str, tuple[str, ...]] = {"pages": ("dedup_hash", "delivered", "told")}
+COMPUTED: Mapping[str, tuple[str, ...]] = {"pages": ("dedup_hash", "delivered", "told", "is_dead")}
 """Columns written beside those of the struct, for indexes and counts; never read back."""
 
 TOLD = frozenset({State.OPEN, State.UNKNOWN_TRIGGER, State.UNKNOWN_RESOLVE})
 """States of a line on which PagerDuty may hold an open alert."""
 
 _SEVERITIES = tuple(Severity)
+_RANKS = {severity: severity.rank for severity in Severity}
 _LANES = tuple(Lane)
 _WANTED = {str(wanted): wanted for wanted in Wanted}
-_ACTIONS = {str(action): action for action in Action}
+_STATES = {state: str(state) for state in State}
 _encode = msgspec.json.Encoder().encode
 
 
 def held_row(alert: Held) -> Row:
     """Lay an alert out as a row of `alerts`."""
-    return (
-        alert.id,
-        alert.source,
-        alert.fingerprint,
-        1 if alert.firing else 0,
-        alert.starts_at,
-        alert.ends_at,
-        alert.digest,
-        alert.raw,
-        _groups_text(alert.groups),
-        alert.changed_at,
-        alert.heard_at,
-        alert.verdict,
-        _HELD.rest(alert),
-    )
+    firing = 1 if alert.firing else 0
+    return (alert.id, firing, alert.starts_at, alert.changed_at, alert.heard_at, alert.raw, _HELD.rest(alert))
 
 
 def held(row: Row) -> Held:
     """Read a row of `alerts` back."""
-    values = list(row)
-    values[3] = row[3] == 1
-    values[8] = _groups(row[8])
-    return _HELD.build(values)
+    return _HELD.build((row[0], row[1] == 1, *row[2:6]), row[6])
 
 
 def member_row(member: Member) -> Row:
     """Lay a member out as a row of `members`."""
-    return (
-        member.page,
-        member.alert,
-        member.home,
-        1 if member.firing else 0,
-        member.severity.rank,
-        member.route,
-        member.order,
-        member.receiver,
-        member.target,
-        member.suppressed,
-        member.leaving,
-        member.joined_at,
-        _MEMBER.rest(member),
-    )
+    firing, severity = 1 if member.firing else 0, _RANKS[member.severity]
+    return (member.page, member.alert, firing, severity, member.order, member.leaving, _MEMBER.rest(member))
 
 
 def member(row: Row) -> Member:
     """Read a row of `members` back."""
-    values = list(row)
-    values[3] = row[3] == 1
-    values[4] = _SEVERITIES[row[4]]
-    return _MEMBER.build(values)
+    return _MEMBER.build((row[0], row[1], row[2] == 1, _SEVERITIES[row[3]], row[4], row[5]), row[6])
 
 
 def shown(row: Row) -> Shown:
@@ -117,9 +76,8 @@ def page_row(page: Page) -> Row:
     return (
         page.id,
         page.integration,
-        page.dedup_key,
-        str(page.wanted),
-        page.severity.rank,
+        str.__str__(page.wanted),
+        _RANKS[page.severity],
         None if page.lane is None else int(page.lane),
         page.due_at,
         page.delay,
@@ -127,25 +85,22 @@ def page_row(page: Page) -> Row:
         page.changed_at,
         page.closed_at,
         page.heard_at,
-        page.dead,
         page.successor,
         page.predecessor,
         page.judge_at,
         _PAGE.rest(page),
         stable_id(page.dedup_key),
-        str(page.delivered),
-        told(page.lines),
+        _STATES[page.delivered if page.lines else State.NEVER],
+        told(page.lines) if page.lines else "",
+        1 if page.dead else 0,
     )
 
 
 def page(row: Row) -> Page:
     """Read a row of `pages` back."""
-    values = list(row)
-    values[3] = _WANTED[row[3]]
-    values[4] = _SEVERITIES[row[4]]
-    values[5] = None if row[5] is None else _LANES[row[5]]
-    values[8] = row[8] == 1
-    return _PAGE.build(values)
+    lane = None if row[4] is None else _LANES[row[4]]
+    wanted, severity = _WANTED[row[2]], _SEVERITIES[row[3]]
+    return _PAGE.build((row[0], row[1], wanted, severity, lane, row[5], row[6], row[7] == 1, *row[8:14]), row[14])
 
 
 def told(lines: tuple[Line, ...]) -> str:
@@ -159,17 +114,9 @@ def attempt_row(attempt: Attempt) -> Row:
         attempt.id,
         attempt.page,
         attempt.integration,
-        attempt.key_id,
         int(attempt.lane),
-        str(attempt.action),
-        attempt.revision,
-        attempt.episode,
         attempt.at,
-        attempt.ended_at,
         attempt.outcome,
-        attempt.reason,
-        attempt.message,
-        attempt.dedup_key,
         attempt.event,
         _ATTEMPT.rest(attempt),
     )
@@ -177,10 +124,7 @@ def attempt_row(attempt: Attempt) -> Row:
 
 def attempt(row: Row) -> Attempt:
     """Read a row of `attempts` back."""
-    values = list(row)
-    values[4] = _LANES[row[4]]
-    values[5] = _ACTIONS[row[5]]
-    return _ATTEMPT.build(values)
+    return _ATTEMPT.build((*row[:3], _LANES[row[3]], *row[4:7]), row[7])
 
 
 def record_row(record: Recorded) -> Row:
@@ -207,44 +151,33 @@ def group_hash(source: str, group_key: str) -> int:
     return stable_id(source, group_key)
 
 
-def groups(text: str) -> tuple[str, ...]:
-    """Read the column `groups` of `alerts`."""
-    return _groups(text)
-
-
 def ids(numbers: Collection[int]) -> str:
     """Write ids as the JSON array that json_each() reads."""
     return f"[{','.join(map(str, numbers))}]"
 
 
 class _Shape(Generic[Struct]):
-    """How one struct lies in its row: which fields have a column, which are in `rest`."""
+    """How one struct lies in its row: which fields have a column, and that the others are in `rest`."""
 
     def __init__(self, struct: type[Struct], columns: tuple[str, ...]) -> None:
         fields = msgspec.structs.fields(struct)
         others = [field for field in fields if field.name not in columns]
-        self._others = tuple(field.name for field in others)
+        stored = (*columns, *(field.name for field in others))
         self._rest = msgspec.defstruct(
             f"{struct.__name__}Rest", [_definition(field) for field in others], omit_defaults=True, gc=False
         )
+        self._others = attrgetter(*(field.name for field in others))
         self._decode = msgspec.json.Decoder(self._rest).decode
-        stored = (*columns, *self._others)
         self._in_order = itemgetter(*(stored.index(field.name) for field in fields))
         self._struct = struct
 
     def rest(self, value: Struct) -> bytes:
-        """Write the fields without a column; b"" if there are none."""
-        if not self._others:
-            return b""
-        return _encode(self._rest(*[getattr(value, name) for name in self._others]))
+        """Write the fields without a column."""
+        return _encode(self._rest(*self._others(value)))
 
-    def build(self, values: list[Any]) -> Struct:
-        """Make the struct of a row whose columns are turned into values already, all but the last, `rest`."""
-        text = values.pop()
-        if self._others:
-            rest = self._decode(text or b"{}")
-            values += [getattr(rest, name) for name in self._others]
-        return self._struct(*self._in_order(values))
+    def build(self, values: Row, rest: bytes) -> Struct:
+        """Make the struct of its columns' values and its `rest`."""
+        return self._struct(*self._in_order(values + self._others(self._decode(rest))))
 
 
 def _definition(field: msgspec.structs.FieldInfo) -> tuple[str, Any] | tuple[str, Any, Any]:
@@ -260,17 +193,5 @@ _PAGE = _Shape(Page, COLUMNS["pages"][:-1])
 _MEMBER = _Shape(Member, tuple("order" if name == "route_order" else name for name in COLUMNS["members"][:-1]))
 _ATTEMPT = _Shape(Attempt, COLUMNS["attempts"][:-1])
 
-_GROUPS = msgspec.json.Decoder(tuple[str, ...])
 _OUTCOMES = msgspec.json.Decoder(dict[str, int])
 _DECISIONS = msgspec.json.Decoder(tuple[Decision, ...])
-
-
-# The alerts of one body share their groups: each list is written and read once.
-@lru_cache(maxsize=256)
-def _groups_text(names: tuple[str, ...]) -> str:
-    return _encode(names).decode()
-
-
-@lru_cache(maxsize=256)
-def _groups(text: str) -> tuple[str, ...]:
-    return _GROUPS.decode(text)

@@ -11,7 +11,7 @@ from relay.event import Action
 from relay.page import Page, State, short_id
 from relay.rules.ledger import Attempt, Claim, Settled, Shown, Started, Want
 from relay.store import codec
-from relay.store.ledger import mark_for_judgement, write_pages, write_rows
+from relay.store.ledger import mark_for_judgement, read_page, write_pages, write_rows
 from relay.store.queries import query
 
 SHOWN_AT_MOST = 1_000
@@ -30,7 +30,7 @@ def claim(db: Connection, wants: Sequence[Want], now: Instant, start: Callable[[
 
 def settle(db: Connection, attempt: Attempt, decide: Callable[[Page], Settled], now: Instant) -> Page:
     """Judge an ended attempt against the page's latest row, and write both."""
-    page = page_by_id(db, attempt.page)
+    page = read_page(db, attempt.page)
     if page is None:
         raise StoreError(f"page {short_id(attempt.page)} is not in the store any more; its attempt was not recorded")
     settled = decide(page)
@@ -40,12 +40,6 @@ def settle(db: Connection, attempt: Attempt, decide: Callable[[Page], Settled], 
     if settled.page.delivered is State.OPEN:
         db.execute(query("delivery", "judge_where_leaving_for"), {"page": settled.page.id, "at": now})
     return settled.page
-
-
-def page_by_id(db: Connection, page: int) -> Page | None:
-    """Read one page; None if there is none."""
-    row = db.execute(query("delivery", "page_by_id"), (page,)).fetchone()
-    return None if row is None else codec.page(row)
 
 
 def count_members(db: Connection, page: int) -> tuple[int, int]:

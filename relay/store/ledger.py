@@ -1,7 +1,7 @@
 """Reads what a judge wants to remember, and writes what it decided; runs inside the writer's transaction."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from sqlite3 import Connection
 
 from relay.alert import Instant
@@ -9,22 +9,35 @@ from relay.page import Member, Page
 from relay.rules.ledger import Held, Ledger, Lookup, Plan, Recorded
 from relay.store import codec
 from relay.store.codec import Row
-from relay.store.queries import query, rows_query, slices
+from relay.store.queries import ids_query, query, rows_query, slices
 
 
 def read_ledger(db: Connection, lookup: Lookup) -> Ledger:
     """Fetch the alerts, their memberships, and the pages of those with their successors, in a few statements."""
-    members = _members(db, "members_by_alert", lookup.alerts)
-    whole = _members(db, "members_by_page", lookup.whole)
+    alerts = read_alerts(db, lookup.alerts)
+    members = [codec.member(row) for row in _rows(db, "members_by_alert", lookup.alerts)]
+    whole = [codec.member(row) for row in _rows(db, "members_by_page", lookup.whole)]
     wanted = {*lookup.pages, *lookup.whole}
-    wanted.update(member.page for member in members)
-    wanted.update(member.home for member in members)
+    for member in members:
+        wanted.add(member.page)
+        wanted.add(member.home)
     return Ledger(
-        alerts={alert.id: alert for alert in _alerts(db, lookup.alerts)},
-        pages={page.id: page for page in _pages(db, wanted)},
+        alerts={alert.id: alert for alert in alerts},
+        pages=_chains(db, wanted),
         members=_grouped((member.alert, member) for member in members),
         whole=_grouped((member.page, member) for member in whole),
     )
+
+
+def read_alerts(db: Connection, ids: Collection[int]) -> list[Held]:
+    """Read the alerts with these ids, as far as there are any."""
+    return [codec.held(row) for row in _rows(db, "alerts_by_id", ids)]
+
+
+def read_page(db: Connection, page: int) -> Page | None:
+    """Read one page; None if there is none."""
+    rows = _rows(db, "pages_by_id", (page,))
+    return codec.page(rows[0]) if rows else None
 
 
 def write_plan(db: Connection, plan: Plan) -> None:
@@ -75,22 +88,22 @@ def write_rows(db: Connection, name: str, table: str, rows: list[Row]) -> None:
         start += size
 
 
-def _alerts(db: Connection, ids: Sequence[int]) -> list[Held]:
+def _chains(db: Connection, ids: set[int]) -> dict[int, Page]:
+    """Read pages and, over and over, their successors."""
+    found: dict[int, Page] = {}
+    while ids:
+        pages = [codec.page(row) for row in _rows(db, "pages_by_id", ids)]
+        found.update((page.id, page) for page in pages)
+        ids = {page.successor for page in pages if page.successor is not None} - found.keys()
+    return found
+
+
+def _rows(db: Connection, name: str, ids: Collection[int]) -> list[Row]:
     if not ids:
         return []
-    return [codec.held(row) for row in db.execute(query("ledger", "alerts_by_id"), (codec.ids(ids),)).fetchall()]
-
-
-def _members(db: Connection, name: str, ids: Sequence[int]) -> list[Member]:
-    if not ids:
-        return []
-    return [codec.member(row) for row in db.execute(query("ledger", name), (codec.ids(ids),)).fetchall()]
-
-
-def _pages(db: Connection, ids: set[int]) -> list[Page]:
-    if not ids:
-        return []
-    return [codec.page(row) for row in db.execute(query("ledger", "page_chains"), (codec.ids(ids),)).fetchall()]
+    if len(ids) == 1:
+        return db.execute(ids_query(name, True), (*ids,)).fetchall()
+    return db.execute(ids_query(name, False), (codec.ids(ids),)).fetchall()
 
 
 def _grouped(pairs: Iterable[tuple[int, Member]]) -> dict[int, tuple[Member, ...]]:

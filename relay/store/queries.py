@@ -18,6 +18,15 @@ def query(file: str, name: str) -> str:
 
 
 @cache
+def ids_query(name: str, single: bool) -> str:
+    """Return the query `name` of sql/ledger.sql for one id, or for any number of them as a JSON array."""
+    text = query("ledger", name)
+    if single:
+        return text.replace("IN ({ids})", "= ?")
+    return text.replace("{ids}", "SELECT value FROM json_each(?)")
+
+
+@cache
 def rows_query(name: str, table: str, rows: int) -> str:
     """Return the query `name` that writes so many rows of `table` at once."""
     columns = (*COLUMNS[table], *COMPUTED.get(table, ()))

@@ -2,7 +2,7 @@
 
 -- name: pages_by_dedup_key
 SELECT {pages}
-FROM pages WHERE dedup_hash = :hash AND dedup_key = :dedup_key AND id > :after ORDER BY id LIMIT :limit;
+FROM pages WHERE dedup_hash = :hash AND id > :after ORDER BY id LIMIT :limit;
 
 -- name: count_pages
 SELECT ifnull(sum(n), 0) FROM tally
@@ -48,9 +48,8 @@ ORDER BY id DESC LIMIT :limit;
 SELECT id, at, source, group_key, receiver, outcomes, decisions FROM journal INDEXED BY journal_by_group
 WHERE group_hash IN (SELECT value FROM json_each(:hashes)) AND id < :before ORDER BY id DESC LIMIT :limit;
 
--- name: groups_of_members
-SELECT DISTINCT source, groups FROM alerts
-WHERE id IN (SELECT alert FROM members WHERE page = ? ORDER BY alert LIMIT 100);
+-- name: some_members
+SELECT {alerts} FROM alerts WHERE id IN (SELECT alert FROM members WHERE page = ? ORDER BY alert LIMIT 100);
 
 -- name: tally
 SELECT integration, wanted, delivered, severity, waits, dead, sum(n) FROM tally

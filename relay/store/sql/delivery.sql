@@ -7,19 +7,13 @@ FROM pages INDEXED BY pages_waiting
 WHERE lane IS NOT NULL AND in_flight = 0 AND integration = ? AND lane = ? AND due_at <= ?
 ORDER BY due_at, id LIMIT ?;
 
--- name: page_by_id
-SELECT {pages}
-FROM pages WHERE id = ?;
-
 -- name: last_attempt
 SELECT ifnull(max(id), 0) FROM attempts;
 
 -- name: write_attempts
 INSERT INTO attempts ({columns}) VALUES {rows}
 ON CONFLICT (id) DO UPDATE SET
-    key_id = excluded.key_id, action = excluded.action, revision = excluded.revision, ended_at = excluded.ended_at,
-    outcome = excluded.outcome, reason = excluded.reason, message = excluded.message, dedup_key = excluded.dedup_key,
-    event = excluded.event, rest = excluded.rest;
+    outcome = excluded.outcome, event = excluded.event, rest = excluded.rest;
 
 -- name: count_members
 SELECT ifnull(sum(firing), 0), count(*) FROM members WHERE page = ?;
@@ -28,7 +22,7 @@ SELECT ifnull(sum(firing), 0), count(*) FROM members WHERE page = ?;
 SELECT {members}, {alerts}
 FROM members JOIN alerts ON alerts.id = members.alert
 WHERE page = :page
-ORDER BY members.firing DESC, severity, route_order, starts_at, alert LIMIT :limit;
+ORDER BY members.firing DESC, members.severity, route_order, starts_at, alert LIMIT :limit;
 
 -- name: judge_where_leaving_for
 -- The new page has its 202: pages whose members leave for it can let them go.

@@ -1,29 +1,19 @@
 -- What keep() reads and writes.
 --
 -- `{alerts}`, `{pages}` ... stand for that table's columns as codec.py lists them; `{columns}` and `{rows}` for those
--- of a statement that writes many rows at once.
+-- of a statement that writes many rows at once; `{ids}` for the ids asked for.
 
 -- name: alerts_by_id
-SELECT {alerts}
-FROM alerts WHERE id IN (SELECT value FROM json_each(?));
+SELECT {alerts} FROM alerts WHERE id IN ({ids});
 
 -- name: members_by_alert
-SELECT {members}
-FROM members WHERE alert IN (SELECT value FROM json_each(?)) ORDER BY alert, page;
+SELECT {members} FROM members WHERE alert IN ({ids}) ORDER BY alert, page;
 
 -- name: members_by_page
-SELECT {members}
-FROM members WHERE page IN (SELECT value FROM json_each(?)) ORDER BY page, alert;
+SELECT {members} FROM members WHERE page IN ({ids}) ORDER BY page, alert;
 
--- name: page_chains
--- The pages asked for and, over and over, their successors.
-WITH RECURSIVE chain (id) AS (
-    SELECT value FROM json_each(?)
-    UNION
-    SELECT pages.successor FROM chain JOIN pages ON pages.id = chain.id WHERE pages.successor IS NOT NULL
-)
-SELECT {pages}
-FROM chain JOIN pages ON pages.id = chain.id;
+-- name: pages_by_id
+SELECT {pages} FROM pages WHERE id IN ({ids});
 
 -- name: move_members
 UPDATE OR REPLACE members SET page = :to WHERE page = :from;
@@ -37,10 +27,8 @@ DELETE FROM members WHERE page = ? AND alert = ?;
 -- name: write_alerts
 INSERT INTO alerts ({columns}) VALUES {rows}
 ON CONFLICT (id) DO UPDATE SET
-    source = excluded.source, fingerprint = excluded.fingerprint, firing = excluded.firing,
-    starts_at = excluded.starts_at, ends_at = excluded.ends_at, digest = excluded.digest, raw = excluded.raw,
-    groups = excluded.groups, changed_at = excluded.changed_at, heard_at = excluded.heard_at,
-    verdict = excluded.verdict, rest = excluded.rest;
+    firing = excluded.firing, starts_at = excluded.starts_at, changed_at = excluded.changed_at,
+    heard_at = excluded.heard_at, raw = excluded.raw, rest = excluded.rest;
 
 -- name: write_source
 INSERT INTO sources (name) VALUES (?) ON CONFLICT DO NOTHING;
@@ -48,18 +36,17 @@ INSERT INTO sources (name) VALUES (?) ON CONFLICT DO NOTHING;
 -- name: write_pages
 INSERT INTO pages ({columns}) VALUES {rows}
 ON CONFLICT (id) DO UPDATE SET
-    wanted = excluded.wanted, severity = excluded.severity, lane = excluded.lane,
-    due_at = excluded.due_at, delay = excluded.delay, in_flight = excluded.in_flight,
-    changed_at = excluded.changed_at, closed_at = excluded.closed_at, heard_at = excluded.heard_at,
-    dead = excluded.dead, successor = excluded.successor, predecessor = excluded.predecessor,
-    judge_at = excluded.judge_at, rest = excluded.rest, delivered = excluded.delivered, told = excluded.told;
+    wanted = excluded.wanted, severity = excluded.severity, lane = excluded.lane, due_at = excluded.due_at,
+    delay = excluded.delay, in_flight = excluded.in_flight, changed_at = excluded.changed_at,
+    closed_at = excluded.closed_at, heard_at = excluded.heard_at, successor = excluded.successor,
+    predecessor = excluded.predecessor, judge_at = excluded.judge_at, rest = excluded.rest,
+    delivered = excluded.delivered, told = excluded.told, is_dead = excluded.is_dead;
 
 -- name: write_members
 INSERT INTO members ({columns}) VALUES {rows}
 ON CONFLICT (page, alert) DO UPDATE SET
-    home = excluded.home, firing = excluded.firing, severity = excluded.severity, route = excluded.route,
-    route_order = excluded.route_order, receiver = excluded.receiver, target = excluded.target,
-    suppressed = excluded.suppressed, leaving = excluded.leaving, joined_at = excluded.joined_at, rest = excluded.rest;
+    firing = excluded.firing, severity = excluded.severity, route_order = excluded.route_order,
+    leaving = excluded.leaving, rest = excluded.rest;
 
 -- name: mark_for_judgement
 UPDATE pages SET judge_at = min(ifnull(judge_at, :at), :at) WHERE id IN (SELECT value FROM json_each(:ids));

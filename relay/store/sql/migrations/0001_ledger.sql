@@ -2,21 +2,15 @@
 --
 -- Ids of alerts and pages are hashes, so rows lie in random order and each row touched is a block written.
 -- That is why a row holds all of its alert or page, and why there are few indexes, most of them partial.
--- Instants and durations are microseconds.
+-- Instants and durations are microseconds. `rest` is JSON: every field that has no column, without the defaults.
 
 CREATE TABLE alerts (
     id INTEGER PRIMARY KEY,
-    source TEXT NOT NULL,
-    fingerprint TEXT NOT NULL,
     firing INTEGER NOT NULL,
     starts_at INTEGER NOT NULL,
-    ends_at INTEGER NOT NULL,
-    digest BLOB NOT NULL,
-    raw BLOB NOT NULL,
-    groups TEXT NOT NULL,
     changed_at INTEGER NOT NULL,
     heard_at INTEGER NOT NULL,
-    verdict TEXT NOT NULL,
+    raw BLOB NOT NULL,                  -- the alert as JSON, as it came
     rest BLOB NOT NULL
 );
 CREATE INDEX alerts_resolved ON alerts (changed_at) WHERE firing = 0;
@@ -27,7 +21,6 @@ CREATE TABLE sources (name TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE pages (
     id INTEGER PRIMARY KEY,
     integration TEXT NOT NULL,
-    dedup_key TEXT NOT NULL,
     dedup_hash INTEGER NOT NULL,
     wanted TEXT NOT NULL,
     delivered TEXT NOT NULL,            -- summed up from the lines in `rest`
@@ -40,11 +33,11 @@ CREATE TABLE pages (
     changed_at INTEGER NOT NULL,
     closed_at INTEGER NOT NULL,
     heard_at INTEGER NOT NULL,
-    dead TEXT NOT NULL,
+    is_dead INTEGER NOT NULL,
     successor INTEGER,
     predecessor INTEGER,
     judge_at INTEGER,
-    rest BLOB NOT NULL                  -- every other field, as JSON without the defaults
+    rest BLOB NOT NULL
 );
 CREATE INDEX pages_by_dedup_key ON pages (dedup_hash);
 CREATE INDEX pages_waiting ON pages (integration, lane, due_at, id) WHERE lane IS NOT NULL AND in_flight = 0;
@@ -59,7 +52,7 @@ CREATE INDEX pages_by_state ON pages (wanted, delivered, told);
 CREATE VIEW pages_finished AS
 SELECT * FROM pages
 WHERE wanted = 'closed' AND delivered IN ('closed', 'never') AND lane IS NULL AND in_flight = 0
-    AND judge_at IS NULL AND dead = '' AND told = ''
+    AND judge_at IS NULL AND is_dead = 0 AND told = ''
     AND NOT EXISTS (SELECT 1 FROM members WHERE leaving = pages.id)
     AND NOT EXISTS (
         WITH RECURSIVE chain (id) AS (
@@ -72,23 +65,17 @@ WHERE wanted = 'closed' AND delivered IN ('closed', 'never') AND lane IS NULL AN
         SELECT 1 FROM chain JOIN pages AS linked ON linked.id = chain.id
         WHERE NOT (
             linked.wanted = 'closed' AND linked.delivered IN ('closed', 'never') AND linked.lane IS NULL
-            AND linked.in_flight = 0 AND linked.judge_at IS NULL AND linked.dead = '' AND linked.told = ''
+            AND linked.in_flight = 0 AND linked.judge_at IS NULL AND linked.is_dead = 0 AND linked.told = ''
         )
     );
 
 CREATE TABLE members (
     page INTEGER NOT NULL,
     alert INTEGER NOT NULL,
-    home INTEGER NOT NULL,
     firing INTEGER NOT NULL,
     severity INTEGER NOT NULL,
-    route TEXT NOT NULL,
     route_order INTEGER NOT NULL,
-    receiver TEXT NOT NULL,
-    target INTEGER NOT NULL,
-    suppressed TEXT NOT NULL,
     leaving INTEGER,
-    joined_at INTEGER NOT NULL,
     rest BLOB NOT NULL,
     PRIMARY KEY (page, alert)
 ) WITHOUT ROWID;
@@ -99,17 +86,9 @@ CREATE TABLE attempts (
     id INTEGER PRIMARY KEY,
     page INTEGER NOT NULL,
     integration TEXT NOT NULL,
-    key_id TEXT NOT NULL,
     lane INTEGER NOT NULL,
-    action TEXT NOT NULL,
-    revision INTEGER NOT NULL,
-    episode INTEGER NOT NULL,
     at INTEGER NOT NULL,
-    ended_at INTEGER NOT NULL,
-    outcome TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    message TEXT NOT NULL,
-    dedup_key TEXT NOT NULL,
+    outcome TEXT NOT NULL,              -- empty while in flight
     event BLOB NOT NULL,
     rest BLOB NOT NULL
 );
@@ -117,7 +96,7 @@ CREATE INDEX attempts_by_page ON attempts (page);
 CREATE INDEX attempts_by_time ON attempts (at);
 
 CREATE TABLE journal (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    id INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,
     source TEXT NOT NULL,
     group_key TEXT NOT NULL,
@@ -151,26 +130,26 @@ CREATE TABLE tally (
 CREATE TRIGGER pages_counted AFTER INSERT ON pages BEGIN
     INSERT INTO tally VALUES (
         NEW.integration, NEW.wanted, NEW.delivered, NEW.told, NEW.severity,
-        iif(NEW.in_flight, -2, ifnull(NEW.lane, -1)), NEW.dead <> '', 1
+        iif(NEW.in_flight, -2, ifnull(NEW.lane, -1)), NEW.is_dead, 1
     ) ON CONFLICT DO UPDATE SET n = n + 1;
 END;
 
 CREATE TRIGGER pages_uncounted AFTER DELETE ON pages BEGIN
     UPDATE tally SET n = n - 1
     WHERE integration = OLD.integration AND wanted = OLD.wanted AND delivered = OLD.delivered AND told = OLD.told
-        AND severity = OLD.severity AND waits = iif(OLD.in_flight, -2, ifnull(OLD.lane, -1)) AND dead = (OLD.dead <> '');
+        AND severity = OLD.severity AND waits = iif(OLD.in_flight, -2, ifnull(OLD.lane, -1)) AND dead = OLD.is_dead;
 END;
 
 CREATE TRIGGER pages_recounted
-AFTER UPDATE OF integration, wanted, delivered, told, severity, lane, in_flight, dead ON pages
-WHEN (OLD.integration, OLD.wanted, OLD.delivered, OLD.told, OLD.severity, OLD.lane, OLD.in_flight, OLD.dead <> '')
-    IS NOT (NEW.integration, NEW.wanted, NEW.delivered, NEW.told, NEW.severity, NEW.lane, NEW.in_flight, NEW.dead <> '')
+AFTER UPDATE OF integration, wanted, delivered, told, severity, lane, in_flight, is_dead ON pages
+WHEN (OLD.integration, OLD.wanted, OLD.delivered, OLD.told, OLD.severity, OLD.lane, OLD.in_flight, OLD.is_dead)
+    IS NOT (NEW.integration, NEW.wanted, NEW.delivered, NEW.told, NEW.severity, NEW.lane, NEW.in_flight, NEW.is_dead)
 BEGIN
     UPDATE tally SET n = n - 1
     WHERE integration = OLD.integration AND wanted = OLD.wanted AND delivered = OLD.delivered AND told = OLD.told
-        AND severity = OLD.severity AND waits = iif(OLD.in_flight, -2, ifnull(OLD.lane, -1)) AND dead = (OLD.dead <> '');
+        AND severity = OLD.severity AND waits = iif(OLD.in_flight, -2, ifnull(OLD.lane, -1)) AND dead = OLD.is_dead;
     INSERT INTO tally VALUES (
         NEW.integration, NEW.wanted, NEW.delivered, NEW.told, NEW.severity,
-        iif(NEW.in_flight, -2, ifnull(NEW.lane, -1)), NEW.dead <> '', 1
+        iif(NEW.in_flight, -2, ifnull(NEW.lane, -1)), NEW.is_dead, 1
     ) ON CONFLICT DO UPDATE SET n = n + 1;
 END;
