@@ -116,7 +116,7 @@ def test_a_page_that_stays_open_is_named(config: Path, sandbox: Sandbox, monkeyp
 @pytest.mark.parametrize(
     ("receiver", "words"),
     [
-        ("platfrom", "there is no receiver 'platfrom'; there are: mistyped, nobody, platform"),
+        ("platforn", "there is no receiver 'platforn'; there are: mistyped, nobody, platform"),
         ("nobody", "receiver 'nobody' has no pagerduty_configs: it pages nobody"),
     ],
 )
