@@ -116,11 +116,12 @@ def _members(shown: tuple[Shown, ...]) -> tuple[MemberView, ...]:
         total += len(one.alert.raw)
         if total > MOST_BYTES and members:
             break
-        members.append(_member(one))
+        members.append(member(one))
     return tuple(members)
 
 
-def _member(shown: Shown) -> MemberView:
+def member(shown: Shown) -> MemberView:
+    """Show one member with what its alert says; never raises: what cannot be read is left out."""
     alert, stated = shown.alert, _read(shown.alert.raw)
     short = len(alert.raw) <= LONGEST_VALUE
     return MemberView(

@@ -1,0 +1,31 @@
+"""View models of page, decision, health and explain: the only thing screens, JSON and CLI print."""
+
+from relay.answers.answers import Answers
+from relay.answers.models import (
+    AttemptAnswer,
+    DecisionAnswer,
+    Decisions,
+    ExplainAnswer,
+    ExplainedAlert,
+    MemberAnswer,
+    PageAnswer,
+    PageLine,
+    Pages,
+    PlaceAnswer,
+    StatusAnswer,
+)
+
+__all__ = [
+    "Answers",
+    "AttemptAnswer",
+    "DecisionAnswer",
+    "Decisions",
+    "ExplainAnswer",
+    "ExplainedAlert",
+    "MemberAnswer",
+    "PageAnswer",
+    "PageLine",
+    "Pages",
+    "PlaceAnswer",
+    "StatusAnswer",
+]

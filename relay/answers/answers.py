@@ -1,0 +1,161 @@
+"""Asks the store and the rules, and puts what they say into view models."""
+
+from collections.abc import Callable, Mapping
+
+from relay import __version__
+from relay.alert import SECOND, Instant
+from relay.answers import show
+from relay.answers.explaining import explain
+from relay.answers.models import (
+    Decisions,
+    ExplainAnswer,
+    IntegrationAnswer,
+    LaneAnswer,
+    PageAnswer,
+    Pages,
+    SourceAnswer,
+    StatusAnswer,
+)
+from relay.answers.words import clock as written
+from relay.answers.words import lane as lane_word
+from relay.page import Lane, Page, State, Wanted
+from relay.rules.rulebook import Rulebook
+from relay.store import Counts, Entry, SqliteStore
+
+_DECISIONS_AT_ONCE = 1_000
+"""An answer ends with the message that reaches this many."""
+
+
+class Answers:
+    """Everything that can be asked of the relay. Looks only; every method raises StoreError where the store cannot."""
+
+    def __init__(
+        self,
+        store: SqliteStore,
+        book: Callable[[], Rulebook | None],
+        *,
+        clock: Callable[[], Instant],
+        sources: Mapping[str, Instant],
+        store_name: str = "",
+    ) -> None:
+        """`book` gives the rule book that counts, None where no configuration is loaded; `sources`: when each was
+        last heard, kept up to date by the intake; `store_name` says where the store is."""
+        self._store = store
+        self._book = book
+        self._clock = clock
+        self._sources = sources
+        self._store_name = store_name
+        self._started_at = clock()
+
+    async def page(self, number: int) -> PageAnswer | None:
+        """Show one page with its members and attempts; None if there is none."""
+        seen = await self._store.page(number)
+        if seen is None:
+            return None
+        attempts = await self._store.attempts(number)
+        names = await self._names()
+        return show.page(seen, attempts, names.get(seen.page.integration, show.GONE), self._clock())
+
+    async def pages(
+        self,
+        *,
+        dedup_key: str | None = None,
+        wanted: Wanted | None = None,
+        delivered: State | None = None,
+        receiver: str | None = None,
+        limit: int = 100,
+        after: int | None = None,
+    ) -> Pages:
+        """List pages by id, from the first one after `after`; each argument that is given narrows the list."""
+        names, now = await self._names(), self._clock()
+        found: list[Page] = []
+        more = True
+        while more and len(found) <= limit:
+            some = await self._store.pages(dedup_key, wanted, delivered, limit=limit + 1, after=after)
+            found += [page for page in some if receiver in (None, page.receiver)]
+            more = len(some) > limit
+            after = some[-1].id if some else after
+        lines = [show.line(page, names.get(page.integration, show.GONE), now) for page in found[:limit]]
+        return Pages(pages=tuple(lines), next=lines[-1].id if len(found) > limit else None)
+
+    async def decisions(
+        self,
+        *,
+        page: int | None = None,
+        fingerprint: str | None = None,
+        source: str | None = None,
+        limit: int = 100,
+        before: int | None = None,
+    ) -> Decisions:
+        """List decisions of the newest messages first; `limit` counts messages, none of which is cut in two."""
+        entries = await self._store.decisions(limit, before, source, fingerprint, page)
+        kept: list[Entry] = []
+        count = 0
+        for entry in entries:
+            kept.append(entry)
+            count += len(entry.record.decisions)
+            if count >= _DECISIONS_AT_ONCE:
+                break
+        more = len(kept) < len(entries) or len(entries) == limit
+        decisions = [show.decision(entry, one) for entry in kept for one in entry.record.decisions]
+        return Decisions(decisions=tuple(decisions), next=kept[-1].id if more and kept else None)
+
+    async def status(self) -> StatusAnswer:
+        """Say how the relay is doing."""
+        counts, names, now = await self._store.counts(), await self._names(), self._clock()
+        book = self._book()
+        pages = dict.fromkeys((word.value for word in Wanted), 0)
+        for kind, count in counts.pages.items():
+            pages[kind.wanted.value] += count
+        return StatusAnswer(
+            version=__version__,
+            started_at=written(self._started_at),
+            uptime_seconds=(now - self._started_at) / SECOND,
+            config=book.rules.fingerprint if book else "",
+            store=self._store_name,
+            store_bytes=await self._store.size_bytes(),
+            sources=tuple(SourceAnswer(source=one, heard_at=written(at)) for one, at in sorted(self._sources.items())),
+            queue={str(lane_word(lane)): _lane(lane, counts, now) for lane in Lane},
+            integrations=_integrations(counts, names),
+            pages=pages,
+            in_flight=sum(counts.in_flight.values()),
+            dead_letters=sum(counts.dead.values()),
+        )
+
+    async def explain(self, body: bytes, source: str, *, everything: bool = False) -> ExplainAnswer:
+        """Say what would become of a webhook body if it came now: the first 100 alerts, or all. Writes nothing.
+
+        Raises BadBody for what can never work, and NotTaken where no configuration is loaded.
+        """
+        return await explain(self._store, self._book(), body, source, everything=everything)
+
+    async def _names(self) -> dict[str, str]:
+        """Name integrations as metrics do: by the configuration, or as the store remembers it."""
+        remembered = {known.id: show.integration_name(known) for known in await self._store.integrations()}
+        book = self._book()
+        current = {one.id: one.name for one in book.rules.integrations.values()} if book else {}
+        return remembered | current
+
+
+def _lane(lane: Lane, counts: Counts, now: Instant) -> LaneAnswer:
+    oldest = counts.oldest.get(lane)
+    return LaneAnswer(
+        waiting=sum(count for (_, one), count in counts.waiting.items() if one is lane),
+        oldest_at=written(oldest) if oldest else None,
+        oldest_age_seconds=max(0, now - oldest) / SECOND if oldest else None,
+    )
+
+
+def _integrations(counts: Counts, names: Mapping[str, str]) -> tuple[IntegrationAnswer, ...]:
+    return tuple(
+        IntegrationAnswer(
+            name=name,
+            waiting=sum(count for (one, _), count in counts.waiting.items() if one == id_),
+            in_flight=counts.in_flight.get(id_, 0),
+            dead_letters=counts.dead.get(id_, 0),
+            open=sum(
+                count for kind, count in counts.pages.items() if kind.integration == id_ and kind.delivered == "open"
+            ),
+        )
+        for id_, name in sorted(names.items(), key=lambda item: item[1])
+    )

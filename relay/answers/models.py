@@ -1,0 +1,222 @@
+"""The answers themselves: plain frozen values in the words of people; every time is RFC3339 in UTC, or null."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+
+class PageLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One page as a list shows it."""
+
+    id: str
+    """Short id; its address is `/pages/<id>`."""
+    state: str
+    """One word for the whole of it: `open`, `waiting`, `closed` ... (relay/answers/words.py lists them)."""
+    why: str
+    """What the relay has done, or is waiting for, as a sentence."""
+    severity: str
+    receiver: str
+    integration: str
+    """Name of the integration, as metrics call it."""
+    dedup_key: str
+    source: str
+    group_key: str
+    group_labels: Mapping[str, str]
+    wanted: str
+    delivered: str
+    firing: int
+    """Alerts that fire, suppressed ones included."""
+    suppressed: int
+    """Of those, how many a rule keeps quiet."""
+    lane: str | None
+    """The queue it waits in; null: nothing to send."""
+    due_at: str | None
+    """When its next delivery is due."""
+    in_flight: bool
+    failures: int
+    """Attempts in a row that failed."""
+    last_error: str
+    episode: int
+    revision: int
+    sent_revision: int
+    """The revision PagerDuty accepted last."""
+    opened_at: str | None
+    changed_at: str | None
+    """When the oldest change not yet delivered was accepted."""
+    last_sent_at: str | None
+    heard_at: str | None
+    closed_at: str | None
+    successor: str | None = None
+    """The linked page that took over."""
+
+
+class MemberAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """One alert of a page."""
+
+    alertname: str
+    fingerprint: str
+    source: str
+    status: str
+    """firing or resolved."""
+    severity: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    route: str
+    """Alertmanager's id of the route that brought it."""
+    receiver: str
+    suppressed: str
+    """Why it is kept quiet; "" when it is not."""
+    since: str | None
+    """startsAt of its current episode."""
+    joined_at: str | None
+    ended_at: str | None = None
+
+
+class AttemptAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """One call to PagerDuty."""
+
+    at: str | None
+    action: str
+    lane: str
+    outcome: str
+    """delivered, retry, rejected, unchanged (nothing was sent), lost (a crash), or `in flight`."""
+    reason: str
+    message: str
+    """The far end's own words, shortened."""
+    revision: int
+    took_ms: float | None
+
+
+class PageAnswer(PageLine, frozen=True, kw_only=True):
+    """One page with everything that is known of it."""
+
+    resolved: int
+    members: tuple[MemberAnswer, ...]
+    """Firing first, worst first; at most 1,000."""
+    attempts: tuple[AttemptAnswer, ...]
+    """Newest first; at most 100."""
+    event: msgspec.Raw | None
+    """The event as last sent, without the routing key."""
+
+
+class DecisionAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one alert in one message, and why."""
+
+    at: str | None
+    source: str
+    group_key: str
+    alertname: str
+    fingerprint: str
+    status: str
+    verdict: str
+    pages: tuple[str, ...]
+    steps: tuple[str, ...]
+
+
+class Decisions(msgspec.Struct, frozen=True, kw_only=True):
+    """Decisions, newest message first."""
+
+    decisions: tuple[DecisionAnswer, ...]
+    next: int | None
+    """What `before` takes to read on; null: there is no more."""
+
+
+class Pages(msgspec.Struct, frozen=True, kw_only=True):
+    """Pages in the order of their ids."""
+
+    pages: tuple[PageLine, ...]
+    next: str | None
+    """What `after` takes to read on; null: there is no more."""
+
+
+class LaneAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """One lane of the queue, over all integrations."""
+
+    waiting: int
+    oldest_at: str | None
+    """When the oldest change that waits was accepted."""
+    oldest_age_seconds: float | None
+
+
+class IntegrationAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """One integration and what it has to do."""
+
+    name: str
+    waiting: int
+    in_flight: int
+    dead_letters: int
+    open: int
+    """Pages that PagerDuty holds open."""
+
+
+class SourceAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """One sender and when it was last heard."""
+
+    source: str
+    heard_at: str | None
+
+
+class StatusAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """How the relay is doing."""
+
+    version: str
+    started_at: str | None
+    uptime_seconds: float
+    config: str
+    """First 16 hex digits of the sha256 of the configuration file."""
+    store: str
+    store_bytes: int
+    sources: tuple[SourceAnswer, ...]
+    queue: Mapping[str, LaneAnswer]
+    """By lane, the most urgent first."""
+    integrations: tuple[IntegrationAnswer, ...]
+    pages: Mapping[str, int]
+    """How many pages are wanted `open`, `quiet` and `closed`."""
+    in_flight: int
+    dead_letters: int
+
+
+class PlaceAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """One page an alert would belong to now."""
+
+    receiver: str
+    route: str
+    severity: str
+    dedup_key: str
+    group_key: str
+    page: str
+    """Short id."""
+    state: str
+    """The page's state now; `none` where there never was one."""
+    open: bool
+    """Whether PagerDuty may hold it open now."""
+    says: str
+    """The same in a sentence."""
+
+
+class ExplainedAlert(msgspec.Struct, frozen=True, kw_only=True):
+    """What would become of one alert if its message came now."""
+
+    alertname: str
+    fingerprint: str
+    source: str
+    status: str
+    labels: Mapping[str, str]
+    severity: str
+    """The worst over its pages; "" where nobody is paged."""
+    held: str
+    """What the relay holds of it now: firing, resolved, or "" for nothing."""
+    routes: tuple[str, ...]
+    """Every route that was tried, and why it matched or did not."""
+    steps: tuple[str, ...]
+    pages: tuple[PlaceAnswer, ...]
+
+
+class ExplainAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What would become of a webhook body; nothing was written."""
+
+    alerts: tuple[ExplainedAlert, ...]
+    more: int
+    """Alerts of the body that are not listed."""
+    notes: tuple[str, ...]
+    """What had to be salvaged to read the body."""

@@ -1,0 +1,120 @@
+"""Turns rows of the store into view models."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from relay.alert import Instant
+from relay.answers.models import AttemptAnswer, DecisionAnswer, MemberAnswer, PageAnswer, PageLine
+from relay.answers.words import clock, lane, state, why
+from relay.decision import Decision
+from relay.page import Page, short_id
+from relay.rules.ledger import Attempt, Shown
+from relay.rules.view import member
+from relay.store import Entry, Known, Seen
+
+GONE = "gone"
+"""The name of an integration that nobody remembers."""
+
+
+def line(page: Page, integration: str, now: Instant) -> PageLine:
+    """Show a page as a line of a list."""
+    return PageLine(**_line(page, integration, now))
+
+
+def page(seen: Seen, attempts: Sequence[Attempt], integration: str, now: Instant) -> PageAnswer:
+    """Show a page with everything that is known of it."""
+    event = next((attempt.event for attempt in attempts if attempt.event), None)
+    return PageAnswer(
+        **_line(seen.page, integration, now),
+        resolved=seen.resolved,
+        members=tuple(map(_member, seen.members)),
+        attempts=tuple(map(_attempt, attempts)),
+        event=None if event is None else msgspec.Raw(event),
+    )
+
+
+def decision(entry: Entry, decision: Decision) -> DecisionAnswer:
+    """Show what became of one alert."""
+    return DecisionAnswer(
+        at=clock(entry.record.at),
+        source=decision.source,
+        group_key=entry.record.group_key,
+        alertname=decision.alertname,
+        fingerprint=decision.fingerprint,
+        status=decision.status,
+        verdict=decision.verdict.value,
+        pages=decision.pages,
+        steps=tuple(step.because for step in decision.steps),
+    )
+
+
+def integration_name(known: Known) -> str:
+    """Name an integration by the receiver that used it last: `platform`, `platform/2` ..."""
+    return known.receiver if known.position == 0 else f"{known.receiver}/{known.position + 1}"
+
+
+def _line(page: Page, integration: str, now: Instant) -> dict[str, Any]:
+    return {
+        "id": short_id(page.id),
+        "state": state(page).value,
+        "why": why(page, now),
+        "severity": page.severity.value,
+        "receiver": page.receiver,
+        "integration": integration,
+        "dedup_key": page.dedup_key,
+        "source": page.source,
+        "group_key": page.group_key,
+        "group_labels": page.group_labels,
+        "wanted": page.wanted.value,
+        "delivered": page.delivered.value,
+        "firing": page.firing + page.quiet,
+        "suppressed": page.quiet,
+        "lane": lane(page.lane),
+        "due_at": clock(page.due_at) if page.lane is not None else None,
+        "in_flight": page.in_flight,
+        "failures": page.failures,
+        "last_error": page.last_error,
+        "episode": page.episode,
+        "revision": page.revision,
+        "sent_revision": page.sent_revision,
+        "opened_at": clock(page.opened_at),
+        "changed_at": clock(page.changed_at),
+        "last_sent_at": clock(page.last_sent_at),
+        "heard_at": clock(page.heard_at),
+        "closed_at": clock(page.closed_at),
+        "successor": None if page.successor is None else short_id(page.successor),
+    }
+
+
+def _member(shown: Shown) -> MemberAnswer:
+    alert, row, stated = shown.alert, shown.member, member(shown)
+    return MemberAnswer(
+        alertname=stated.labels.get("alertname", ""),
+        fingerprint=alert.fingerprint,
+        source=alert.source,
+        status=stated.status.value,
+        severity=row.severity.value,
+        labels=stated.labels,
+        annotations=stated.annotations,
+        route=row.route,
+        receiver=row.receiver,
+        suppressed=row.suppressed,
+        since=clock(alert.starts_at),
+        joined_at=clock(row.joined_at),
+        ended_at=None if row.firing else clock(alert.ends_at),
+    )
+
+
+def _attempt(attempt: Attempt) -> AttemptAnswer:
+    return AttemptAnswer(
+        at=clock(attempt.at),
+        action=attempt.action.value,
+        lane=attempt.lane.name.lower(),
+        outcome=attempt.outcome or "in flight",
+        reason=attempt.reason,
+        message=attempt.message,
+        revision=attempt.revision,
+        took_ms=(attempt.ended_at - attempt.at) / 1_000 if attempt.ended_at else None,
+    )

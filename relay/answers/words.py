@@ -1,0 +1,143 @@
+"""Plain words for what a row holds: states, waits, and the sentence that says what a page is waiting for."""
+
+from enum import StrEnum
+
+from relay.alert import HOUR, MINUTE, SECOND, Duration, Instant, moment
+from relay.page import Do, Lane, Page, State, Wanted, short_id
+from relay.rules.pages import LIVE, SPACING, next_step
+
+
+class PageState(StrEnum):
+    """One word for a page as a whole; the first that fits."""
+
+    DEAD = "dead letter"
+    """PagerDuty rejected its event for good."""
+    KEY_GONE = "key gone"
+    """PagerDuty may hold it open under a routing key that is no longer at hand."""
+    HANDED_OVER = "handed over"
+    """Its alerts moved to a linked page of higher urgency."""
+    LEFT_OPEN = "left open"
+    """Closed here; PagerDuty is not told, since send_resolved is false."""
+    MUTED = "muted"
+    """Something fires, and all of it is suppressed."""
+    WAITING = "waiting"
+    """It should be open, and PagerDuty has not accepted it yet."""
+    OPEN = "open"
+    CLOSED_ELSEWHERE = "closed elsewhere"
+    """It fires, and was closed at PagerDuty by a person or a timer."""
+    CLOSING = "closing"
+    """It should be closed, and PagerDuty may still hold it open."""
+    SUPERSEDED = "superseded"
+    """It resolved before it was ever sent: nobody was paged."""
+    CLOSED = "closed"
+
+
+def state(page: Page) -> PageState:
+    """Sum a page up in a word."""
+    if page.dead:
+        return PageState.DEAD
+    if any(line.gone and line.state in LIVE for line in page.lines):
+        return PageState.KEY_GONE
+    if page.handed_over:
+        return PageState.HANDED_OVER if page.delivered in LIVE else PageState.CLOSED
+    if page.left_open:
+        return PageState.LEFT_OPEN
+    if page.wanted is Wanted.QUIET:
+        return PageState.MUTED
+    if page.wanted is Wanted.OPEN:
+        return _FIRING.get(page.delivered, PageState.WAITING)
+    if page.delivered in LIVE:
+        return PageState.CLOSING
+    return PageState.SUPERSEDED if page.delivered is State.NEVER else PageState.CLOSED
+
+
+_FIRING = {State.OPEN: PageState.OPEN, State.ELSEWHERE: PageState.CLOSED_ELSEWHERE}
+
+_ACTS = {
+    Do.TRIGGER: "the trigger",
+    Do.UPDATE: "an update",
+    Do.RESOLVE: "the resolve",
+    Do.REOPEN: "a new trigger",
+    Do.MUTE: "the event that `on_mute` asks for",
+}
+
+
+def why(page: Page, now: Instant) -> str:
+    """Say what a page is waiting for, or how it stands, as a sentence."""
+    kind = state(page)
+    if kind is PageState.DEAD:
+        return f"PagerDuty rejected it: {page.dead}; the next change of its alerts is tried anew"
+    if kind is PageState.KEY_GONE:
+        return (
+            "PagerDuty may hold it open under a routing key that is no longer at hand: "
+            f"name that key in previous_routing_key_files of receiver {page.receiver}"
+        )
+    if page.in_flight:
+        since = max((line.at for line in page.lines), default=0)
+        return f"an event is on its way to PagerDuty, since {clock(since)}"
+    if page.lane is not None:
+        return _waits(page, now)
+    if kind is PageState.HANDED_OVER:
+        heir = f"page {short_id(page.successor)}" if page.successor is not None else "a linked page"
+        return f"its severity rose and {heir} took over; this one is resolved once PagerDuty has accepted that one"
+    return _STANDS[kind]
+
+
+_STANDS = {
+    PageState.LEFT_OPEN: "closed here; PagerDuty is not told, since send_resolved is false for this receiver",
+    PageState.MUTED: "all that fires is suppressed, so nothing is sent",
+    PageState.WAITING: "something fires; it is not queued, and is looked at again with the next message",
+    PageState.OPEN: "open at PagerDuty, which shows what fires",
+    PageState.CLOSED_ELSEWHERE: "it fires and was closed at PagerDuty; it is opened again when it is next heard of",
+    PageState.CLOSING: "nothing fires; its resolve is not queued",
+    PageState.SUPERSEDED: "it resolved before its page was ever sent: nobody was paged",
+    PageState.CLOSED: "nothing fires, and PagerDuty knows it is over",
+}
+
+
+def _waits(page: Page, now: Instant) -> str:
+    what = "a refresh" if page.lane is Lane.REFRESH else _ACTS.get(next_step(page), "its next event")
+    if page.due_at <= now:
+        turn = f"{what} is due since {clock(page.due_at)} and waits for its turn in lane {lane(page.lane)}"
+        return f"{turn}; {_failed(page)}" if page.failures else turn
+    return f"{what} is due {span(page.due_at - now)} from now, at {clock(page.due_at)}: {_reason(page)}"
+
+
+def _reason(page: Page) -> str:
+    if page.failures:
+        return _failed(page)
+    do = next_step(page)
+    if do in (Do.RESOLVE, Do.MUTE) and any(line.state is State.UNKNOWN_TRIGGER for line in page.lines):
+        return "PagerDuty never answered the trigger, which may still be on its way"
+    if do is Do.UPDATE and page.due_at - page.last_sent_at > SPACING:
+        return f"updates wait for group_interval, {span(page.group_interval)}"
+    if page.last_sent_at and page.due_at - page.last_sent_at <= SPACING:
+        return "two events of one page are at least 1 s apart"
+    return "that is when it was put off to"
+
+
+def _failed(page: Page) -> str:
+    times = "the last attempt" if page.failures == 1 else f"each of the last {page.failures} attempts"
+    return f"{times} failed, {page.last_error}"
+
+
+def lane(lane: Lane | None) -> str | None:
+    """Name a lane."""
+    return None if lane is None else lane.name.lower()
+
+
+def clock(at: Instant) -> str | None:
+    """Write an instant as RFC3339 in UTC with milliseconds; None for one that is unknown."""
+    return None if at == 0 else moment(at).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def span(length: Duration) -> str:
+    """Write a length of time as people say it: `0.4 s`, `42 s`, `4 min`, `3 h 20 min`."""
+    if length < 10 * SECOND:
+        return f"{length / SECOND:.1f} s"
+    if length < 2 * MINUTE:
+        return f"{length // SECOND} s"
+    if length < HOUR:
+        return f"{length // MINUTE} min"
+    minutes = length % HOUR // MINUTE
+    return f"{length // HOUR} h {minutes} min" if minutes else f"{length // HOUR} h"

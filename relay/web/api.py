@@ -1,0 +1,134 @@
+"""/api/v1: the relay's own JSON; prints view models from relay/answers and nothing else."""
+
+from collections.abc import Callable
+from enum import Enum
+from typing import TypeVar
+
+from aiohttp import web
+
+from relay.answers import Answers
+from relay.errors import NotTaken
+from relay.page import State, Wanted, page_number
+from relay.web import replies
+from relay.web.bodies import Bodies
+from relay.web.doors import Doors
+from relay.web.middleware import BadRequest, NotFound
+
+MOST = 1_000
+"""The largest `limit`."""
+_DEFAULT = 100
+
+Word = TypeVar("Word", bound=Enum)
+
+
+class Api:
+    """Pages, decisions, status and explain."""
+
+    def __init__(self, doors: Doors, bodies: Bodies) -> None:
+        self._doors = doors
+        self._bodies = bodies
+
+    async def pages(self, request: web.Request) -> web.Response:
+        """List pages."""
+        asked = _asked(request, "dedup_key", "wanted", "delivered", "receiver", "limit", "after")
+        found = await self._answers().pages(
+            dedup_key=asked.get("dedup_key"),
+            wanted=_word(asked, "wanted", Wanted),
+            delivered=_word(asked, "delivered", State),
+            receiver=asked.get("receiver"),
+            limit=_limit(asked),
+            after=_page(asked, "after"),
+        )
+        return replies.json(found)
+
+    async def page(self, request: web.Request) -> web.Response:
+        """Show one page."""
+        name = request.match_info["id"]
+        number = page_number(name)
+        found = None if number is None else await self._answers().page(number)
+        if found is None:
+            raise NotFound(
+                f"there is no page {name[:80]!r}: ids are 13 letters and digits, /api/v1/pages lists them, and closed "
+                "pages are forgotten after the retention time"
+            )
+        return replies.json(found)
+
+    async def decisions(self, request: web.Request) -> web.Response:
+        """List decisions, newest first."""
+        asked = _asked(request, "page", "fingerprint", "source", "limit", "before")
+        found = await self._answers().decisions(
+            page=_page(asked, "page"),
+            fingerprint=asked.get("fingerprint"),
+            source=asked.get("source"),
+            limit=_limit(asked),
+            before=_read(asked, "before", int, "a whole number, as `next` gives it"),
+        )
+        return replies.json(found)
+
+    async def status(self, _: web.Request) -> web.Response:
+        """Say how the relay is doing."""
+        return replies.json(await self._answers().status())
+
+    async def explain(self, request: web.Request) -> web.Response:
+        """Say what would become of a webhook body; writes nothing."""
+        asked = _asked(request, "source", "verbose")
+        body = await self._bodies.read(request)
+        try:
+            found = await self._answers().explain(body, asked.get("source", ""), everything="verbose" in asked)
+        finally:
+            self._bodies.done(body)
+        return replies.json(found)
+
+    def _answers(self) -> Answers:
+        answers = self._doors.answers()
+        if answers is None:
+            raise NotTaken(f"not ready: {self._doors.not_ready() or 'the store is not open'}")
+        return answers
+
+
+def _asked(request: web.Request, *known: str) -> dict[str, str]:
+    """Return the parameters; raise BadRequest for one that this door does not know, or that is given twice."""
+    asked: dict[str, str] = {}
+    for name, value in request.query.items():
+        if name not in known:
+            raise BadRequest(f"unknown parameter {name[:80]!r}: this door knows {', '.join(known)}")
+        if name in asked:
+            raise BadRequest(f"parameter {name!r} is given twice")
+        asked[name] = value
+    return asked
+
+
+def _limit(asked: dict[str, str]) -> int:
+    limit = _read(asked, "limit", int, "a whole number")
+    if limit is None:
+        return _DEFAULT
+    if not 1 <= limit <= MOST:
+        raise BadRequest(f"limit={limit}: from 1 to {MOST}")
+    return limit
+
+
+def _word(asked: dict[str, str], name: str, words: type[Word]) -> Word | None:
+    return _read(asked, name, words, "one of " + ", ".join(repr(str(word.value)) for word in words))
+
+
+def _page(asked: dict[str, str], name: str) -> int | None:
+    return _read(asked, name, _number, "a page id, 13 letters and digits")
+
+
+def _number(text: str) -> int:
+    number = page_number(text)
+    if number is None:
+        raise ValueError(text)
+    return number
+
+
+Value = TypeVar("Value")
+
+
+def _read(asked: dict[str, str], name: str, read: Callable[[str], Value], what: str) -> Value | None:
+    if name not in asked:
+        return None
+    try:
+        return read(asked[name])
+    except ValueError:
+        raise BadRequest(f"{name}={asked[name][:80]!r}: give {what}") from None

@@ -1,0 +1,88 @@
+"""Reads request bodies within bounds of size, time and memory; aiohttp itself has no time limit for them."""
+
+import asyncio
+
+from aiohttp import StreamReader, web
+
+from relay.errors import BadBody, NotTaken, TooLarge
+from relay.web.doors import Limits
+
+
+class Bodies:
+    """The bodies in hand. Whoever reads one says `done` when it is worked off."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._held = 0
+
+    async def read(self, request: web.BaseRequest) -> bytes:
+        """Return the whole body; raise TooLarge, BadBody for one that breaks off, or NotTaken for "come again"."""
+        encoding = request.headers.get("Content-Encoding")
+        if encoding and encoding.strip().lower() != "identity":
+            raise Compressed(f"Content-Encoding {encoding[:40]!r} is not read: send the body as it is")
+        content = request.content
+        if content.is_eof():  # it came with the headers, as small bodies do
+            body = content.read_nowait()
+            self._check(len(body))
+            self._held += len(body)
+            return body
+        self._check(_declared(request))
+        return await self._slowly(content)
+
+    def done(self, body: bytes) -> None:
+        """Say that a body is worked off."""
+        self._held -= len(body)
+
+    async def _slowly(self, content: StreamReader) -> bytes:
+        body, whole = bytearray(), False
+        try:
+            async with asyncio.timeout(self._limits.body_seconds):
+                while chunk := await content.readany():
+                    body += chunk
+                    self._held += len(chunk)
+                    self._check(len(body))
+                    self._check_room()
+            whole = True
+        except TimeoutError:
+            # 503 and not 408: Alertmanager comes again after a 5xx only.
+            raise NotTaken(f"the body did not arrive within {self._limits.body_seconds:g} s; send it again") from None
+        except web.RequestPayloadError as error:
+            raise BadBody(f"the body breaks off: {error}") from error
+        except ConnectionError as error:
+            raise Interrupted("the connection was closed before the body was complete") from error
+        finally:
+            if not whole:
+                self._held -= len(body)
+        return bytes(body)
+
+    def _check_room(self) -> None:
+        if self._held > self._limits.bytes_in_hand:
+            raise NotTaken("too many bytes in hand; send it again in a moment")
+
+    def _check(self, size: int) -> None:
+        if size > self._limits.body_bytes:
+            limit = self._limits.body_bytes
+            raise TooLarge(
+                f"the body is larger than {limit} bytes, which is no webhook: group by more labels in Alertmanager, "
+                "so that a group holds fewer alerts"
+            )
+
+
+class Compressed(BadBody):
+    """The body is compressed; Alertmanager never does that."""
+
+    status_hint = 415
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "encoding")
+
+
+class Interrupted(NotTaken):
+    """The sender went away before its body was complete."""
+
+
+def _declared(request: web.BaseRequest) -> int:
+    try:
+        return request.content_length or 0
+    except ValueError:
+        return 0

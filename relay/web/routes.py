@@ -1,0 +1,119 @@
+"""Every URL of the relay on one screen, and the application that serves them."""
+
+import logging
+from collections.abc import Callable
+from typing import NamedTuple
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from relay.web import replies
+from relay.web.api import Api
+from relay.web.bodies import Bodies
+from relay.web.doors import Doors
+from relay.web.middleware import Handler, from_here, worded
+from relay.web.operations import Operations
+from relay.web.webhook import Webhook
+
+
+class Route(NamedTuple):
+    """One URL: what it takes, who answers, and what it is for."""
+
+    methods: str
+    path: str
+    handler: Handler
+    purpose: str
+
+
+def table(doors: Doors) -> tuple[Route, ...]:
+    """List every URL; docs/http-api.md says the same for people."""
+    bodies = Bodies(doors.limits)
+    webhook, operations, api = Webhook(doors, bodies), Operations(doors), Api(doors, bodies)
+    worded_ = _worded_by(doors)
+    return (
+        Route("POST", "/webhook", webhook.take, "Alertmanager's webhook: its `url` in webhook_configs"),
+        Route("POST", "/webhook/{source}", webhook.take, "the same, from a named source"),
+        Route("GET HEAD", "/-/healthy", worded_(operations.healthy), "the process answers"),
+        Route("GET HEAD", "/-/ready", worded_(operations.ready), "a page would be accepted"),
+        Route("POST PUT", "/-/reload", worded_(from_here(operations.reload)), "read the configuration again"),
+        Route("GET HEAD", "/metrics", worded_(operations.metrics), "metrics for Prometheus"),
+        Route("GET HEAD", "/api/v1/pages", worded_(api.pages), "list pages"),
+        Route("GET HEAD", "/api/v1/pages/{id}", worded_(api.page), "one page, its alerts and attempts"),
+        Route("GET HEAD", "/api/v1/decisions", worded_(api.decisions), "what became of alerts, and why"),
+        Route("GET HEAD", "/api/v1/status", worded_(api.status), "how the relay is doing"),
+        Route("POST", "/api/v1/explain", worded_(api.explain), "what would become of a webhook body"),
+        Route("GET HEAD", "/pages", worded_(api.pages), "the same as /api/v1/pages"),
+        Route("GET HEAD", "/pages/{id}", worded_(api.page), "the address of a page: the event's client_url"),
+    )
+
+
+def make_app(doors: Doors) -> web.Application:
+    """Build the application. It has no middlewares: each would cost the webhook's door a call."""
+    app = web.Application(client_max_size=0)  # bodies.py has its own limit
+    routes = table(doors)
+    for route in routes:
+        for method in route.methods.split():
+            app.router.add_route(method, route.path, route.handler)
+        app.router.add_route("*", route.path, _refuse(route))
+    # A slash too much in Alertmanager's configuration must not cost a page.
+    app.router.add_route("POST", "/webhook/", routes[0].handler)
+    app.router.add_route("*", "/{anything:.*}", _nowhere(routes))
+    return app
+
+
+KEEPALIVE = 75.0
+"""Seconds a connection may be idle, or take over its headers. Alertmanager opens a new one without harm."""
+LINGER = 2.0
+"""Seconds to read on, and throw away, after an answer that came before the body was complete."""
+
+
+def make_runner(app: web.Application, *, shutdown_timeout: float = 2.0) -> web.AppRunner:
+    """Set aiohttp's server up: nothing unpacked, no access log, a disconnect never cancels a judgement half way."""
+    return web.AppRunner(
+        app,
+        access_log=None,
+        auto_decompress=False,
+        handler_cancellation=False,
+        keepalive_timeout=KEEPALIVE,
+        lingering_time=LINGER,
+        logger=_server_logger(),
+        shutdown_timeout=shutdown_timeout,
+    )
+
+
+def _worded_by(doors: Doors) -> Callable[[Handler], Handler]:
+    return lambda handler: worded(handler, doors)
+
+
+def _refuse(route: Route) -> Handler:
+    allowed = ", ".join(route.methods.split())
+
+    async def refuse(request: web.Request) -> web.Response:
+        reply = replies.failed(405, f"{route.path} takes {allowed}, not {request.method[:20]} ({route.purpose})")
+        reply.headers["Allow"] = allowed
+        return reply
+
+    return refuse
+
+
+def _nowhere(routes: tuple[Route, ...]) -> Handler:
+    doors = ", ".join(dict.fromkeys(route.path for route in routes))
+
+    async def nowhere(request: web.Request) -> web.Response:
+        return replies.failed(404, f"there is nothing at {request.path[:200]}: the doors are {doors}")
+
+    return nowhere
+
+
+class _Broken(logging.Filter):
+    """Keeps out what strangers can write into the log at will: requests that are no HTTP. They get a 400."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
+def _server_logger() -> logging.Logger:
+    logger = logging.getLogger("pagerelay.http")
+    if not logger.filters:
+        logger.addFilter(_Broken())
+    return logger
