@@ -11,8 +11,8 @@ _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NUMBER = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,17})")
 # A list or map in block style, JSON, or YAML in flow style. Most texts are none and never reach a parser.
 _STRUCTURED = re.compile(r"\s*(?:[\[{]|- |-\n)|(?:\A|.*?\n)\s*[^\s#][^\n]*?:(?:\s|\Z)", re.DOTALL)
-# An alias can stand for a thousand copies of itself.
-_ALIAS = re.compile(r"(?:^|[\s\[{,:-])[&*!]\S")
+
+_DEEPEST = 20
 
 
 class _Loader(_Base):  # type: ignore[misc]
@@ -41,9 +41,22 @@ def read_value(text: str) -> Any:
 
 
 def _yaml(text: str) -> Any:
-    if _ALIAS.search(text):
-        return text
     try:
-        return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader that knows even fewer types
+        return yaml.load(text, _Loader) if _harmless(text) else text  # noqa: S506 - a SafeLoader that knows fewer types
     except (yaml.YAMLError, ValueError, RecursionError, TypeError):
         return text
+
+
+def _harmless(text: str) -> bool:
+    """Say whether a text is safe to load: an alias can stand for a thousand copies, and depth overflows the stack."""
+    depth = 0
+    for event in yaml.parse(text, _Loader):
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None) or getattr(event, "anchor", None):
+            return False
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _DEEPEST:
+            return False
+    return True

@@ -16,7 +16,7 @@ _GOOD_ADDRESS = re.compile(
         "PART", r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})"
     )
 )
-_ADDRESS = re.compile(r"(https?)://([^/?#\\\s]+)([^?#]*)(\?[^#]*)?(#.*)?", re.IGNORECASE | re.DOTALL)
+_ADDRESS = re.compile(r"(https?)://([^/?#\\\s]+)(/[^?#]*)?(\?[^#]*)?(#.*)?", re.IGNORECASE | re.DOTALL)
 _AUTHORITY = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:-]+@)?(?:[A-Za-z0-9._~-]+|\[([0-9A-Fa-f:.]+)\])(?::\d{0,5})?")
 _LOOSE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 

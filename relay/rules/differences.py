@@ -1,5 +1,6 @@
 """What the members of a page share, where they differ, and how many they are: the words of the default page."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -166,13 +167,17 @@ def _where(view: PageView, labels: Mapping[str, str], subject: str, alone: bool)
     seen: set[str] = set()
     for name in dict.fromkeys(wanted):
         value = _shown(labels[name]) if name in labels else ""
-        if value and value not in seen and value not in subject:
+        if value and value not in seen and not _says(subject, value):
             seen.add(value)
             said.append(f"{_shown(name)}={value}")
     if alone and not said:
         others = sorted((name for name in labels if name not in _NOT_A_DIFFERENCE), key=_rank)
         said = [f"{_shown(name)}={_shown(labels[name])}" for name in others[:2] if line(labels[name])]
     return ", ".join(said[:4])
+
+
+def _says(text: str, value: str) -> bool:
+    return value in text and re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text) is not None
 
 
 def _count(view: PageView, parts: Parts) -> str:

@@ -1,6 +1,6 @@
 """A page's view and its receiver's texts in, the event that PagerDuty gets out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -42,8 +42,9 @@ def render(
     """Render a page by its receiver's texts, and by the defaults where those say nothing.
 
     A field that fails falls back by itself and is named in `failed_fields`, each with a Step. `watch` is told each
-    field before it is rendered; the fields named in `skip` are not rendered: they failed before, for the reason given.
-    Never raises for what a template or an alert does, short of exhausting the process.
+    field before it is rendered, and may raise to keep it from being tried; the fields named in `skip` are not
+    rendered: they failed before, for the reason given. Never raises for what a template or an alert does, short of
+    exhausting the process.
     """
     return _Desk(view, texts, engine, skip or {}, watch).render()
 
@@ -63,6 +64,35 @@ def plain(view: PageView, reason: str) -> Event:
         client_url=address(view.relay_url),
     )
     return fitted(event, view, found, {})
+
+
+def complaints(texts: Texts, engine: Engine) -> tuple[tuple[str, str], ...]:
+    """Say what is wrong with a receiver's texts before any alert comes: (field, what) for each fault."""
+    singles = {
+        "description": texts.description,
+        "source": texts.source,
+        "class": texts.class_,
+        "component": texts.component,
+        "group": texts.group,
+        "client": texts.client,
+        "client_url": texts.client_url,
+    }
+    named: list[tuple[str, Any]] = [(name, text) for name, text in singles.items() if text is not None]
+    named += [(f"details.{name}", value) for name, value in (texts.details or {}).items()]
+    for kind, entries in (("links", texts.links), ("images", texts.images)):
+        named += [(f"{kind}[{n}].{key}", text) for n, entry in enumerate(entries or ()) for key, text in entry.items()]
+    return tuple((name, said) for name, value in named for text in _strings(value) for said in engine.complaints(text))
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, one in value.items():
+            yield from (*_strings(name), *_strings(one))
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _strings(one)
 
 
 class _Desk:
@@ -160,8 +190,8 @@ class _Desk:
         if field in self.skip:
             self.fail(field, self.skip[field])
             return self.missing(field)
-        self.watch(field)
         try:
+            self.watch(field)
             return cleaned(deep(value, lambda text: self.engine.text(text, self.data), self.engine.read_value))
         except Exception as error:
             self.fail(field, _because(error))
@@ -175,8 +205,8 @@ class _Desk:
         if field in self.skip:
             self.fail(field, self.skip[field])
             return None
-        self.watch(field)
         try:
+            self.watch(field)
             return self.engine.file(default, self.data) if own is None else self.engine.text(own, self.data)
         except Exception as error:
             self.fail(field, _because(error))

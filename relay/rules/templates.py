@@ -6,7 +6,7 @@ from datetime import UTC
 from functools import cached_property
 from typing import Any
 
-from jinja2 import DictLoader, StrictUndefined, Template
+from jinja2 import DictLoader, StrictUndefined, Template, TemplateSyntaxError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from relay.alert import Instant, Status, moment
@@ -20,6 +20,14 @@ MOST_OUTPUT = 65_536
 
 _MOST_BITS = 8_192
 _LONGEST_PRODUCT = MOST_OUTPUT
+
+
+NAMES = frozenset((
+    "alerts", "common_annotations", "common_labels", "dedup_key", "default_summary", "external_url", "group_labels",
+    "notes", "notification_reason", "now", "num_firing", "num_resolved", "page", "receiver", "relay_url",
+    "route_labels", "severity", "source", "status", "words",
+))  # fmt: skip
+"""What a template may name of a page."""
 
 
 class TooMuch(ValueError):
@@ -51,9 +59,19 @@ class Engine:
         """Render a template file by its name. Raises whatever the template does."""
         return _written(self._environment.get_template(name), data)
 
-    def compile(self, source: str) -> None:
-        """Raise jinja2.TemplateSyntaxError if a text does not compile."""
-        self._environment.from_string(source)
+    def complaints(self, source: str) -> tuple[str, ...]:
+        """Say what is wrong with a text, as far as that shows without an alert; () if nothing does."""
+        try:
+            tree = self._environment.parse(source)
+            self._environment.compile(source)
+            unknown = meta.find_undeclared_variables(tree) - NAMES - self._environment.globals.keys()
+            wanted = {name for name in meta.find_referenced_templates(tree) if name} - set(self.files)
+        except TemplateSyntaxError as error:
+            return (f"line {error.lineno}: {error.message}",)
+        except RecursionError:
+            return ("it is nested too deep",)
+        missing = [f"there is no template file {name!r}" for name in sorted(wanted)]
+        return (*(f"unknown name {name!r}" for name in sorted(unknown)), *missing)
 
     def compile_file(self, name: str) -> None:
         """Raise jinja2.TemplateSyntaxError if a template file does not compile."""
