@@ -135,7 +135,7 @@ class Scheduler:
     async def _mark_keys(self, book: Rulebook) -> None:
         """Mark lines whose routing key is gone or back, and queue what waits for a key that is at hand now."""
         await self._store.mark_keys(book.keys)
-        after: int | None = None
+        after = -1
         while pages := await self._store.stalled(after, BATCH):
             numbers = tuple(page.id for page in pages)
             await self._store.keep(Lookup(pages=numbers), partial(self._replan, numbers))

@@ -57,8 +57,14 @@ class Window:
             return {Lane.CRITICAL: 1} if probe else {}
         critical = Lane.CRITICAL in waiting
         others = self._share([lane for lane in SHARES if lane in waiting], self._room_for_others(now, room, critical))
-        first = {Lane.CRITICAL: room - sum(others.values())} if critical else {}
+        kept = sum(others.values()) if len(waiting) == 1 else max(sum(others.values()), self._kept_for_others())
+        first = {Lane.CRITICAL: room - kept} if critical else {}
         return {lane: count for lane, count in (first | others).items() if count > 0}
+
+    def _kept_for_others(self) -> int:
+        """Calls that criticals leave in the window while others wait beside them."""
+        kept = min(self.budget.events - 1, max(1, int(self.budget.events * BESIDE_CRITICALS)))
+        return max(0, kept - self._others)
 
     def _room_for_others(self, now: Instant, room: int, critical: bool) -> int:
         if critical:

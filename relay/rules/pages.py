@@ -51,12 +51,19 @@ def plan(page: Page, now: Instant) -> Page:
 
 def _plan_update(page: Page, now: Instant) -> Page:
     if page.revision == page.sent_revision:
-        # A refresh is put in its lane when a firing member is heard (store: heard).
         return page if page.lane is Lane.REFRESH else replace(page, lane=None)
     shown = page.shown_severity
     rises = shown is not None and page.severity.rank < shown.rank
     wait = SPACING if rises else max(SPACING, page.group_interval)
     return _queue(page, Lane.UPDATE, page.last_sent_at + wait, now)
+
+
+def queue_refresh(page: Page, heard_at: Instant) -> Page:
+    """Queue an open page of which a firing member was heard since its last delivery for its next refresh."""
+    if not page.repeat_interval or page.handed_over or heard_at <= page.last_sent_at:
+        return page
+    due = max(page.last_sent_at + page.repeat_interval, heard_at)
+    return replace(page, lane=Lane.REFRESH, due_at=due, delay=due - heard_at, heard_at=heard_at)
 
 
 def earliest(page: Page, do: Do) -> Instant:

@@ -9,6 +9,9 @@ from sqlite3 import Connection
 import msgspec
 
 from relay.alert import Instant
+from relay.rules.pages import queue_refresh
+from relay.store import codec
+from relay.store.ledger import write_pages
 from relay.store.queries import query
 
 _WAIT_AT_MOST = 60.0
@@ -53,6 +56,14 @@ class Heard:
             db.execute(query("ledger", "hear_alerts"), (msgspec.json.encode(alerts).decode(),))
         if pages:
             db.execute(query("ledger", "hear_pages"), (msgspec.json.encode(pages).decode(),))
+            _queue_refreshes(db, pages)
+
+
+def _queue_refreshes(db: Connection, pages: dict[int, Instant]) -> None:
+    """An open page that was heard since its last delivery is due for a refresh."""
+    found = db.execute(query("ledger", "pages_to_refresh"), (codec.ids(tuple(pages)),)).fetchall()
+    rows = [(page, queue_refresh(page, pages[page.id])) for page in map(codec.page, found)]
+    write_pages(db, [after for before, after in rows if after != before])
 
 
 def _taken(heard: dict[int, Instant], limit: int | None) -> dict[int, Instant]:

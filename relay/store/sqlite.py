@@ -138,6 +138,12 @@ class SqliteStore:
             changed += some
         return changed
 
+    async def stalled(self, after: int, limit: int) -> list[Page]:
+        """List pages by id, after `after` (start with -1), that have something to tell PagerDuty and wait in no lane."""
+        bounds = {"after": after, "limit": limit}
+        text = query("clockwork", "stalled")
+        return [codec.page(row) for row in await self._clockwork.ask(lambda db: db.execute(text, bounds).fetchall())]
+
     async def clock_back(self, now: Instant) -> int:
         """Make rows due whose `due_at` is further away than the delay it came from; return how many."""
         return await self._write(lambda db: db.execute(query("clockwork", "clock_back"), {"now": now}).rowcount)

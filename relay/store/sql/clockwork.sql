@@ -41,6 +41,17 @@ UPDATE pages SET due_at = :now WHERE id IN (
         AND pages.due_at > :now AND pages.due_at - pages.delay > :now
 );
 
+-- name: stalled
+-- Pages that differ from what PagerDuty was told and wait for nothing: their key or receiver was gone.
+SELECT {pages}
+FROM (
+    SELECT DISTINCT wanted, delivered, told FROM tally WHERE n > 0 AND (
+        (wanted = 'open' AND delivered <> 'open') OR (wanted = 'closed' AND delivered NOT IN ('closed', 'never'))
+    )
+) AS kind CROSS JOIN pages USING (wanted, delivered, told)
+WHERE lane IS NULL AND in_flight = 0 AND is_dead = 0 AND id > :after
+ORDER BY id LIMIT :limit;
+
 -- name: told_kinds
 SELECT DISTINCT told FROM tally WHERE n > 0 AND told <> '';
 

@@ -58,6 +58,11 @@ INSERT INTO journal (at, source, group_key, group_hash, receiver, outcomes, deci
 UPDATE alerts SET heard_at = max(heard_at, heard.value)
 FROM (SELECT key, value FROM json_each(?)) AS heard WHERE alerts.id = CAST(heard.key AS INTEGER);
 
+-- name: pages_to_refresh
+SELECT {pages}
+FROM pages WHERE id IN (SELECT value FROM json_each(?))
+    AND wanted = 'open' AND delivered = 'open' AND lane IS NULL AND in_flight = 0 AND is_dead = 0;
+
 -- name: hear_pages
 UPDATE pages SET heard_at = max(heard_at, heard.value)
 FROM (SELECT key, value FROM json_each(?)) AS heard WHERE pages.id = CAST(heard.key AS INTEGER);

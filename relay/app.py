@@ -1,0 +1,339 @@
+"""The fuse box: opens what the relay is made of, wires it together, reads the clock, and shuts down in order."""
+
+import asyncio
+import gc
+import os
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvloop
+from aiohttp import web
+
+import relay
+from relay.alert import DAY, SECOND, Duration, Instant
+from relay.answers import Answers
+from relay.config import Known, Loaded, load, recognise, remembered
+from relay.dispatcher import Dispatcher
+from relay.errors import BadConfig, Problem, RelayError, StoreError
+from relay.intake import Intake
+from relay.logs import Log
+from relay.metrics import Metrics
+from relay.pagerduty.events import EventSender
+from relay.recall import Recall
+from relay.rendering import Renderer, read_sources
+from relay.rules.pages import LIVE
+from relay.rules.rulebook import Rulebook
+from relay.scheduler import Scheduler
+from relay.secret import Key
+from relay.store import Lock, SqliteStore, acquire
+from relay.web import Doors, make_app
+
+LOCK_WAIT = 30.0
+"""Seconds to wait for another relay to let go of the storage path."""
+DRAIN = 8.0
+"""Seconds that deliveries under way may take to end at shutdown."""
+_SWITCH = 0.0005
+"""Seconds between thread switches: with the default a commit waits 5 ms for a busy event loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line says."""
+
+    config_file: Path
+    storage_path: Path
+    listen: tuple[tuple[str, int], ...]
+    external_url: str = ""
+    retention: Duration = 7 * DAY
+    log_level: str = "info"
+    log_format: str = "logfmt"
+
+
+def clock() -> Instant:
+    """Read the wall clock."""
+    return time.time_ns() // 1000
+
+
+_BASE = clock() - time.monotonic_ns() // 1000
+
+
+def steady() -> Instant:
+    """Read a clock that starts as the wall clock and is never set."""
+    return _BASE + time.monotonic_ns() // 1000
+
+
+def run(settings: Settings) -> int:
+    """Serve until told to stop; return the exit status."""
+    sys.setswitchinterval(_SWITCH)
+    os.umask(0o077)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(App(settings).serve())
+
+
+class App:
+    """One running relay."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._log = Log(clock, level=settings.log_level, form=settings.log_format)
+        self._metrics = Metrics(relay.__version__)
+        self._stop = asyncio.Event()
+        self._not_ready: str | None = "starting"
+        self._keys: dict[str, Key] = {}
+        self._reloading = asyncio.Lock()
+        self._house: House | None = None
+
+    async def serve(self) -> int:
+        """Open everything, serve, close everything."""
+        try:
+            loaded = await asyncio.to_thread(load, self._settings.config_file, os.environ)
+        except BadConfig as bad:
+            for problem in bad.problems:
+                print(problem, file=sys.stderr)  # noqa: T201 - for the person who started it
+            return 1
+        try:
+            async with AsyncExitStack() as stack:
+                await self._serve(loaded, stack)
+        except (RelayError, OSError) as error:
+            print(f"pagerelay: {error}", file=sys.stderr)  # noqa: T201 - for the person who started it
+            return 1
+        return 0
+
+    async def _serve(self, loaded: Loaded, stack: AsyncExitStack) -> None:
+        self._watch_signals()
+        urls = await self._listen(stack)
+        lock = await self._lock(stack)
+        if lock is None:
+            return
+        lock.publish(urls[0], clock())
+        house = await self._open(loaded, stack)
+        gc.collect()
+        gc.freeze()
+        async with asyncio.TaskGroup() as tasks:
+            dispatching = tasks.create_task(house.dispatcher.run())
+            tasks.create_task(house.scheduler.run())
+            self._not_ready = None
+            self._say_hello(urls, house)
+            await self._stop.wait()
+            self._not_ready = "shutting down"
+            self._log.info("shutting down")
+            await self._drain(house, dispatching)
+
+    def _watch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, lambda: loop.create_task(self.reload()))
+
+    async def _listen(self, stack: AsyncExitStack) -> list[str]:
+        """Open the doors; they say "not ready" until the store is open."""
+        doors = Doors(
+            intake=lambda: self._house.intake if self._house and self._not_ready is None else None,
+            answers=lambda: self._house.answers if self._house else None,
+            not_ready=lambda: self._not_ready,
+            reload=self.reload,
+            metrics=self._metrics,
+            refresh_metrics=self._refresh_metrics,
+            log=self._log,
+        )
+        runner = web.AppRunner(make_app(doors), access_log=None, shutdown_timeout=2.0, handle_signals=False)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        urls = []
+        for host, port in self._settings.listen:
+            site = web.TCPSite(runner, host or None, port)
+            await site.start()
+            urls += _urls(site)
+        return urls
+
+    async def _lock(self, stack: AsyncExitStack) -> Lock | None:
+        """Wait for the storage path; None if told to stop meanwhile."""
+        self._not_ready = "waiting for another relay to let go of the storage path"
+        waiting = asyncio.ensure_future(acquire(self._settings.storage_path, LOCK_WAIT))
+        stopped = asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait({waiting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if not waiting.done():
+            waiting.cancel()
+            return None
+        lock = waiting.result()
+        stack.callback(lock.release)
+        return lock
+
+    async def _open(self, loaded: Loaded, stack: AsyncExitStack) -> "House":
+        store = await SqliteStore.open(self._settings.storage_path)
+        stack.push_async_callback(store.close)
+        store.on_commit(lambda seconds, _: self._metrics.committed(seconds))
+        await store.clock_back(clock())
+        renderer = Renderer(read_sources(loaded.template_files))
+        sender = EventSender(self._keys.get)
+        await asyncio.gather(renderer.start(), sender.start())
+        stack.push_async_callback(renderer.close)
+        stack.push_async_callback(sender.close)
+        book = await self._bind(loaded, store)
+        house = self._house = self._wire(store, book, renderer, sender)
+        return house
+
+    def _wire(self, store: SqliteStore, book: Rulebook, renderer: Renderer, sender: EventSender) -> "House":
+        recall = Recall()
+        log, metrics = self._log, self._metrics
+        nudges: list[Callable[[], None]] = []
+        dispatcher = Dispatcher(
+            store,
+            book,
+            renderer,
+            sender,
+            clock=clock,
+            steady=steady,
+            jitter=random.random,
+            timeout=self._timeout,
+            external_url=self._settings.external_url,
+            judged=lambda: nudges[0](),
+            metrics=metrics,
+            log=log,
+        )
+        scheduler = Scheduler(
+            store,
+            book,
+            recall,
+            clock=clock,
+            steady=steady,
+            wake=dispatcher.wake,
+            retention=self._settings.retention,
+            metrics=metrics,
+            log=log,
+        )
+        nudges.append(scheduler.nudge)
+        intake = Intake(store, book, recall, clock=clock, wake=dispatcher.wake, metrics=metrics, log=log)
+        return House(store, book, recall, renderer, dispatcher, scheduler, intake, Answers(store, lambda: intake.book))
+
+    async def _bind(self, loaded: Loaded, store: SqliteStore) -> Rulebook:
+        """Give integrations the names the store knows them by, and keep the keys that open pages still need."""
+        rules = recognise(loaded.rules, [Known(*row) for row in await store.integrations()])
+        needed = await store.open_lines()
+        kept = {name: key for name, key in self._keys.items() if name in needed}
+        self._keys.clear()
+        self._keys.update(kept | dict(loaded.keys))
+        self._log.hide(key.routing_key.reveal() for key in self._keys.values())
+        await store.remember_integrations(remembered(rules))
+        self._metrics.initialise((one.name for one in rules.integrations.values()), rules.sources)
+        self._metrics.reloaded(ok=True, at=clock(), fingerprint=rules.fingerprint)
+        for warning in loaded.warnings:
+            self._log.warning("configuration", problem=str(warning))
+        missing = {name: count for name, count in needed.items() if name not in self._keys}
+        if missing:
+            self._log.warning("open pages whose routing key is not at hand", pages=sum(missing.values()))
+        return Rulebook(rules, self._keys)
+
+    def _timeout(self, integration: str) -> Duration:
+        house = self._house
+        current = house.intake.book.current_key(integration) if house else None
+        key = self._keys.get(current[0]) if current else None
+        return int((key.timeout if key else 10.0) * SECOND)
+
+    async def reload(self) -> tuple[Problem, ...]:
+        """Read the configuration again; on any problem the old one stays. Returns what is wrong, () if nothing."""
+        async with self._reloading:
+            house = self._house
+            if house is None:
+                return (Problem(str(self._settings.config_file), 1, 1, "", "the relay is still starting; try again"),)
+            try:
+                loaded = await asyncio.to_thread(load, self._settings.config_file, os.environ)
+                sources = await asyncio.to_thread(read_sources, loaded.template_files)
+            except BadConfig as bad:
+                self._metrics.reloaded(ok=False, at=clock())
+                for problem in bad.problems:
+                    self._log.error("configuration not reloaded", problem=str(problem))
+                return bad.problems
+            book = await self._bind(loaded, house.store)
+            await house.renderer.reload(sources)
+            house.dispatcher.book = house.intake.book = book
+            await house.recall.clear()
+            house.scheduler.reloaded(book)
+            self._log.info("configuration reloaded", fingerprint=book.rules.fingerprint)
+            return ()
+
+    async def _drain(self, house: "House", dispatching: "asyncio.Task[None]") -> None:
+        """Claim nothing more, let what is in flight end, write down what was heard."""
+        house.dispatcher.stop()
+        house.scheduler.stop()
+        done, _ = await asyncio.wait({dispatching}, timeout=DRAIN)
+        if not done:
+            self._log.warning("deliveries did not end in time; they are made again at the next start")
+            dispatching.cancel()
+
+    async def _refresh_metrics(self) -> None:
+        """Bring the gauges up to date before they are read."""
+        house = self._house
+        if house is None:
+            return
+        names = {one.id: one.name for one in house.intake.book.rules.integrations.values()}
+        now = steady()
+        for integration, window in house.dispatcher.windows().items():
+            if integration in names:
+                self._metrics.budget(names[integration], window.tokens(now), circuit_open=window.closed(now))
+        for source, at in house.recall.sources.items():
+            self._metrics.heard(source, at)
+        try:
+            await self._measure_store(house, names)
+        except StoreError:
+            self._metrics.stored(up=False)
+
+    async def _measure_store(self, house: "House", names: Mapping[str, str]) -> None:
+        counts = await house.store.counts()
+        open_pages: Counter[str] = Counter()
+        for kind, count in counts.pages.items():
+            if kind.delivered in LIVE:
+                open_pages[names.get(kind.integration, "gone")] += count
+        lines = await house.store.open_lines()
+        gone = sum(count for key, count in lines.items() if key not in self._keys)
+        waiting: Counter[int] = Counter()
+        for (_, lane), count in counts.waiting.items():
+            waiting[int(lane)] += count
+        self._metrics.queued(waiting, {int(lane): at for lane, at in counts.oldest.items()}, clock())
+        self._metrics.held(open_pages, sum(counts.dead.values()), gone)
+        disk = os.statvfs(self._settings.storage_path)
+        self._metrics.stored(up=True, size=await house.store.size_bytes(), free=disk.f_bavail * disk.f_frsize)
+
+    def _say_hello(self, urls: Sequence[str], house: "House") -> None:
+        """Print the one line that says where it listens, what it loaded, where it stores."""
+        rules = house.intake.book.rules
+        loaded = f"{len(house.intake.book.routes)} routes, {len(rules.receivers)} receivers"
+        print(  # noqa: T201 - the one line a person waits for
+            f"pagerelay listens on {', '.join(urls)}; loaded {self._settings.config_file} ({loaded}, "
+            f"{len(rules.integrations)} PagerDuty integrations); stores in {self._settings.storage_path}",
+            flush=True,
+        )
+
+
+@dataclass(slots=True)
+class House:
+    """Everything that is open while the relay runs."""
+
+    store: SqliteStore
+    book: Rulebook
+    recall: Recall
+    renderer: Renderer
+    dispatcher: Dispatcher
+    scheduler: Scheduler
+    intake: Intake
+    answers: Answers
+
+
+def _urls(site: web.TCPSite) -> list[str]:
+    server = site._server
+    assert isinstance(server, asyncio.AbstractServer)
+    sockets: Sequence[object] = getattr(server, "sockets", ())
+    found: Mapping[str, None] = {}
+    for socket in sockets:
+        host, port = socket.getsockname()[:2]  # type: ignore[attr-defined]
+        shown = f"[{host}]" if ":" in host else host
+        found = {**found, f"http://{shown}:{port}": None}
+    return list(found)

@@ -1,0 +1,129 @@
+"""`pagerelay demo`: a PagerDuty sandbox and a relay on this machine, and an example alert on its way through."""
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+SANDBOX = "http://127.0.0.1:9999"
+RELAY = "http://127.0.0.1:9095"
+_PATIENCE = 20.0
+"""Seconds to wait for a program to be ready or for the page to arrive."""
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="End with exit status 0 once the page has arrived.")
+def demo(once: bool) -> None:
+    """Start a PagerDuty sandbox and the relay, send an example alert, show the page that arrived, keep serving."""
+    examples = _examples()
+    with ExitStack() as stack:
+        storage = stack.enter_context(tempfile.TemporaryDirectory(prefix="pagerelay-demo-"))
+        programs = [
+            stack.enter_context(_running("sandbox", "--listen-address", SANDBOX.removeprefix("http://"))),
+            stack.enter_context(
+                _running(
+                    "serve",
+                    f"--config.file={examples / 'relay.yml'}",
+                    f"--storage.path={storage}",
+                    f"--web.listen-address={RELAY.removeprefix('http://')}",
+                    f"--web.external-url={RELAY}",
+                    "--log.level=warning",
+                )
+            ),
+        ]
+        _wait(f"{SANDBOX}/sandbox/healthz", programs)
+        _wait(f"{RELAY}/-/ready", programs)
+        body = examples / "webhooks" / "critical.json"
+        answer = _call(f"{RELAY}/webhook", body.read_bytes())
+        click.echo(f"\nposted {body.name}; the relay answered {json.dumps(answer['outcomes'])}")
+        _show(_arrived(programs))
+        if once:
+            return
+        resolve = body.with_name("critical-resolved.json")
+        click.echo("\nTry next:")
+        click.echo(f"  curl -s --data-binary @{resolve} {RELAY}/webhook      # it resolves")
+        click.echo(f"  curl -s {RELAY}/api/v1/pages                          # what the relay holds")
+        click.echo(f"  open {SANDBOX}/                                       # what PagerDuty would show")
+        click.echo("\nServing until you press Ctrl-C.")
+        _serve(programs)
+
+
+def _examples() -> Path:
+    package = Path(__file__).resolve().parent.parent
+    shipped = package / "_shipped" / "examples"
+    return shipped if shipped.is_dir() else package.parent / "examples"
+
+
+@contextmanager
+def _running(*arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
+    program = subprocess.Popen([sys.executable, "-m", "relay", *arguments])  # noqa: S603 - our own commands
+    try:
+        yield program
+    finally:
+        program.send_signal(signal.SIGTERM)
+        try:
+            program.wait(12)
+        except subprocess.TimeoutExpired:
+            program.kill()
+            program.wait()
+
+
+def _wait(url: str, programs: list["subprocess.Popen[bytes]"]) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        _check(programs)
+        try:
+            with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - a URL of ours
+                return
+        except OSError:
+            time.sleep(0.05)
+    raise click.ClickException(f"{url} did not answer within {_PATIENCE:.0f} s")
+
+
+def _check(programs: list["subprocess.Popen[bytes]"]) -> None:
+    """End if a program has ended; it has said why on standard error."""
+    if any(program.poll() is not None for program in programs):
+        raise click.ClickException("one of the programs ended; is something else listening on port 9095 or 9999?")
+
+
+def _call(url: str, body: bytes | None = None) -> Any:
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310 - a URL of ours
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        return json.load(answer)
+
+
+def _arrived(programs: list["subprocess.Popen[bytes]"]) -> dict[str, Any]:
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        _check(programs)
+        alerts = _call(f"{SANDBOX}/sandbox/alerts.json")["open"]
+        if alerts:
+            found: dict[str, Any] = alerts[0]
+            return found
+        time.sleep(0.05)
+    raise click.ClickException(f"no page arrived at the sandbox within {_PATIENCE:.0f} s")
+
+
+def _show(alert: dict[str, Any]) -> None:
+    click.echo("the page that arrived at PagerDuty (sandbox):")
+    for name in ("summary", "severity", "status", "dedup_key"):
+        click.echo(f"  {name:<10} {alert[name]}")
+
+
+def _serve(programs: list["subprocess.Popen[bytes]"]) -> None:
+    try:
+        while True:
+            _check(programs)
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        click.echo("stopping")

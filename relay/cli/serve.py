@@ -1,0 +1,130 @@
+"""`pagerelay serve`: the relay itself."""
+
+import re
+import sys
+from pathlib import Path
+
+import click
+
+from relay.alert import DAY, HOUR, MINUTE, SECOND, Duration
+from relay.app import Settings, run
+
+_UNITS = {"y": 365 * DAY, "w": 7 * DAY, "d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND, "ms": SECOND // 1000}
+_DURATION = re.compile(r"(?:\d+(?:ms|y|w|d|h|m|s))+")
+
+
+class DurationType(click.ParamType[Duration]):
+    """A Prometheus duration: 7d, 36h, 1h30m."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Duration:
+        text = str(value)
+        if isinstance(value, int):
+            return value
+        if not _DURATION.fullmatch(text):
+            self.fail(f"{text!r} is not a duration like 7d, 36h or 1h30m", param, ctx)
+        return sum(int(count) * _UNITS[unit] for count, unit in re.findall(r"(\d+)(ms|y|w|d|h|m|s)", text))
+
+
+class AddressType(click.ParamType[tuple[str, int]]):
+    """HOST:PORT, :PORT for every address, [::1]:PORT for IPv6."""
+
+    name = "address"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+        if isinstance(value, tuple):
+            return value
+        host, colon, port = str(value).rpartition(":")
+        if not colon or not port.isdecimal() or int(port) > 65535:
+            self.fail(f"{value!r} is not HOST:PORT", param, ctx)
+        return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+@click.command()
+@click.option(
+    "--config.file",
+    "config_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("relay.yml"),
+    envvar="PAGERELAY_CONFIG_FILE",
+    show_default=True,
+    show_envvar=True,
+    help="The routing YAML.",
+)
+@click.option(
+    "--storage.path",
+    "storage_path",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("data"),
+    envvar="PAGERELAY_STORAGE_PATH",
+    show_default=True,
+    show_envvar=True,
+    help="Directory of the database; one relay at a time.",
+)
+@click.option(
+    "--web.listen-address",
+    "listen",
+    type=AddressType(),
+    multiple=True,
+    default=["127.0.0.1:9095"],
+    envvar="PAGERELAY_WEB_LISTEN_ADDRESS",
+    show_default=True,
+    show_envvar=True,
+    help="HOST:PORT to listen on; repeat it for more (in the environment: separated by spaces).",
+)
+@click.option(
+    "--web.external-url",
+    "external_url",
+    default="",
+    envvar="PAGERELAY_WEB_EXTERNAL_URL",
+    show_envvar=True,
+    help="Where people reach this relay; pages at PagerDuty link to it.",
+)
+@click.option(
+    "--data.retention",
+    "retention",
+    type=DurationType(),
+    default="7d",
+    envvar="PAGERELAY_DATA_RETENTION",
+    show_default=True,
+    show_envvar=True,
+    help="How long decisions and closed pages are kept.",
+)
+@click.option(
+    "--log.level",
+    "log_level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    envvar="PAGERELAY_LOG_LEVEL",
+    show_default=True,
+    show_envvar=True,
+    help="The least important line to log.",
+)
+@click.option(
+    "--log.format",
+    "log_format",
+    type=click.Choice(["logfmt", "json"]),
+    default="logfmt",
+    envvar="PAGERELAY_LOG_FORMAT",
+    show_default=True,
+    show_envvar=True,
+    help="How log lines are written, on standard error.",
+)
+def serve(
+    config_file: Path,
+    storage_path: Path,
+    listen: tuple[tuple[str, int], ...],
+    external_url: str,
+    retention: Duration,
+    log_level: str,
+    log_format: str,
+) -> None:
+    """Serve: take webhooks, keep PagerDuty in step.
+
+    \b
+    pagerelay serve --config.file=relay.yml --storage.path=data --web.listen-address=127.0.0.1:9095
+
+    SIGTERM ends it in order, SIGHUP reads the configuration again.
+    """
+    sys.exit(run(Settings(config_file, storage_path, listen, external_url, retention, log_level, log_format)))

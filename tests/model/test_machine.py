@@ -1,0 +1,328 @@
+"""Random bodies, deliveries, faults, crashes, reloads and time, against a plain model of what must be true.
+
+Checked: I1 conservation, I2 convergence, I3 order, I4 duplicates, I5 resolves pass, I10 no invention
+(docs/guarantees.md).
+"""
+
+import json
+import tempfile
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
+from relay.alert import SECOND, Instant, alert_id, fingerprint_of, moment
+from relay.config import load, recognise, remembered
+from relay.decision import Verdict
+from relay.event import Action, Delivered, Outcome, Rejected, Retry
+from relay.ingress.alertmanager import parse
+from relay.page import Lane, Wanted
+from relay.rules.classify import classify
+from relay.rules.delivery import settle, start
+from relay.rules.judge import judge
+from relay.rules.ledger import Claim, Ledger, Lookup, Plan, Want
+from relay.rules.reload import look_again, place_again, rejudge, waits_for
+from relay.rules.rulebook import Rulebook
+from tests.model.engines import Dictionaries, Engine, Stored
+
+URL = "http://127.0.0.1:1/v2/enqueue"
+TIMEOUT = 10 * SECOND
+KEYS = {name: name * 32 for name in "abc"}
+
+ROUTES = {
+    "as it was": "{receiver: a, group_by: [alertname]}",
+    "grouped finer": "{receiver: a, group_by: [alertname, instance]}",
+    "no grouping of ours": "{receiver: a}",
+    "payments elsewhere": (
+        "{receiver: a, group_by: [alertname], routes: [{matchers: ['team=\"payments\"'], receiver: b}]}"
+    ),
+    "both hear of payments": (
+        "{receiver: a, group_by: [alertname], routes: ["
+        "{matchers: ['team=\"payments\"'], receiver: b, continue: true}, {receiver: a}]}"
+    ),
+    "payments to nobody": (
+        "{receiver: a, group_by: [alertname], routes: [{matchers: ['team=\"payments\"'], receiver: nobody}]}"
+    ),
+    "all is critical": "{receiver: a, group_by: [alertname], severity: {default: critical}}",
+    "another key": "{receiver: rotated, group_by: [alertname]}",
+}
+
+NAMES = ("Down", "Slow")
+INSTANCES = (("one", "critical", "payments"), ("two", "warning", "payments"), ("three", "warning", "web"))
+ALERTS = tuple(
+    {"alertname": name, "instance": instance, "severity": severity, "team": team}
+    for name in NAMES
+    for instance, severity, team in INSTANCES
+)
+
+
+def rulebooks() -> dict[str, Rulebook]:
+    """Load every variant of the rules, with integrations recognised from one to the next."""
+    books = {}
+    known: list[object] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, route in ROUTES.items():
+            receivers = [{"name": "nobody"}] + [
+                {"name": receiver, "pagerduty_configs": [{"routing_key": KEYS[key], "url": URL}]}
+                for receiver, key in (("a", "a"), ("b", "b"), ("rotated", "c"))
+            ]
+            file = Path(folder) / "relay.yml"
+            file.write_text(f"route: {route}\nreceivers: {json.dumps(receivers)}\n")
+            loaded = load(file, {})
+            rules = recognise(loaded.rules, list(known))  # type: ignore[arg-type]
+            known = list(remembered(rules))
+            books[name] = Rulebook(rules, loaded.keys)
+    return books
+
+
+BOOKS = rulebooks()
+
+FATES = ("delivered", "delivered", "delivered", "answer lost", "lost", "throttled", "refused connection", "rejected")
+
+
+class Machine(RuleBasedStateMachine):
+    """What is done to the relay at random, and what PagerDuty and Alertmanager would know of it."""
+
+    engine_of: ClassVar[type[Engine]] = Dictionaries
+
+    @initialize()
+    def begin(self) -> None:
+        self.engine: Engine = self.engine_of()
+        self.now: Instant = 1_700_000_000 * SECOND
+        self.book = BOOKS["as it was"]
+        self.firing: dict[int, bool] = {}
+        self.starts: dict[int, int] = {}
+        self.accepted: set[int] = set()
+        self.flying: list[Claim] = []
+        self.answered: list[tuple[Claim, Outcome]] = []
+        self.open: set[tuple[str, str]] = set()
+        self.sends: Counter[tuple[int, int, int]] = Counter()
+        self.excuses: Counter[int] = Counter()
+
+    def teardown(self) -> None:
+        if not hasattr(self, "engine"):
+            return
+        self.converge()
+        self.check_converged()
+        for name in NAMES:
+            self.post(name, [(labels, False) for labels in ALERTS if labels["alertname"] == name], late=0)
+        self.converge()
+        dead = {page.dedup_key for page in self.engine.pages() if page.dead}
+        assert {key for _, key in self.open} <= dead, "everything resolved, and yet PagerDuty holds something open"
+        self.engine.close()
+
+    # What happens
+
+    @rule(
+        name=st.sampled_from(NAMES),
+        chosen=st.lists(st.tuples(st.sampled_from(INSTANCES), st.booleans()), min_size=1, max_size=4),
+        late=st.sampled_from((0, 0, 0, 30)),
+    )
+    def body(self, name: str, chosen: list[tuple[tuple[str, str, str], bool]], late: int) -> None:
+        stated = [
+            ({"alertname": name, "instance": one[0], "severity": one[1], "team": one[2]}, firing)
+            for one, firing in dict(chosen).items()
+        ]
+        self.post(name, stated, late)
+
+    def post(self, name: str, stated: list[tuple[dict[str, str], bool]], late: int) -> None:
+        """Accept a body; a resolve says the episode's own startsAt, or an older one with an end before it began."""
+        alerts = [self._stated(labels, firing, late) for labels, firing in stated]
+        body = {
+            "version": "4",
+            "groupKey": f'{{}}:{{alertname="{name}"}}',
+            "groupLabels": {"alertname": name},
+            "alerts": alerts,
+        }
+        draft = classify(parse(json.dumps(body).encode(), ""), self.book)
+        found = self.engine.keep(draft.lookup, lambda ledger: judge(draft, ledger, self.now, self.book))
+        decided = {(decision.fingerprint, decision.status) for decision in found.decisions}
+        assert decided == {(one["fingerprint"], one["status"]) for one in alerts}, "an alert got no decision"
+        for decision in found.decisions:
+            number = alert_id("", decision.fingerprint)
+            if decision.status == "firing":
+                assert decision.verdict in (Verdict.OPENS, Verdict.JOINS, Verdict.REPEATS, Verdict.NOT_OURS)
+                self.firing[number] = True
+                self.accepted.add(number)
+            elif decision.verdict is not Verdict.IGNORED:
+                self.firing[number] = False
+
+    def _stated(self, labels: dict[str, str], firing: bool, late: int) -> dict[str, object]:
+        fingerprint = fingerprint_of(labels)
+        number = alert_id("", fingerprint)
+        if firing and not self.firing.get(number):
+            self.starts[number] = self.now
+        start = self.starts.get(number, self.now)
+        if not firing and late:
+            start -= late * SECOND
+        end = start + SECOND if late else max(start, self.now)
+        return {
+            "status": "firing" if firing else "resolved",
+            "labels": labels,
+            "fingerprint": fingerprint,
+            "startsAt": _written(start),
+            "endsAt": "0001-01-01T00:00:00Z" if firing else _written(end),
+        }
+
+    @rule(seconds=st.sampled_from((0, 1, 2, 11, 61, 400)))
+    def time_passes(self, seconds: int) -> None:
+        self.now += seconds * SECOND
+
+    @rule(most=st.integers(1, 4))
+    def claim(self, most: int) -> None:
+        heads = sorted(
+            {(integration, lane) for integration, lane, due in self.engine.heads(self.now) if due <= self.now}
+        )
+        wants = [Want(integration, Lane(lane), most) for integration, lane in heads]
+        for claim in self.engine.claim(wants, self.now, partial(start, now=self.now, book=self.book, timeout=TIMEOUT)):
+            self._check_claim(claim)
+            self.flying.append(claim)
+
+    def _check_claim(self, claim: Claim) -> None:
+        """I3 and I10: what leaves is what the model says now."""
+        page = claim.page
+        if claim.attempt.action is Action.RESOLVE:
+            assert page.wanted is Wanted.CLOSED
+            return
+        firing = {one.member.alert for one in claim.members if one.member.firing}
+        assert page.wanted is Wanted.OPEN
+        assert firing, "a page with nothing firing in it"
+        assert all(self.firing[alert] for alert in firing), "an event that says of a resolved alert that it fires"
+        assert page.firing + page.quiet == len(firing)
+
+    @precondition(lambda self: bool(self.flying))
+    @rule(which=st.integers(0, 9), fate=st.sampled_from(FATES))
+    def pagerduty_answers(self, which: int, fate: str) -> None:
+        claim = self.flying.pop(which % len(self.flying))
+        if fate in ("delivered", "answer lost"):
+            self._pagerduty_takes(claim)
+        outcomes: dict[str, Outcome] = {
+            "delivered": Delivered(),
+            "answer lost": Retry("timeout"),
+            "lost": Retry("timeout"),
+            "throttled": Retry("rateLimited", ambiguous=False),
+            "refused connection": Retry("network", ambiguous=False),
+            "rejected": Rejected("clientError", "made up"),
+        }
+        if fate != "delivered":
+            self.excuses[claim.page.id] += 1
+        self.answered.append((claim, outcomes[fate]))
+
+    def _pagerduty_takes(self, claim: Claim) -> None:
+        where = (claim.attempt.key_id, claim.page.dedup_key)
+        if claim.attempt.action is Action.RESOLVE:
+            self.open.discard(where)
+            return
+        self.open.add(where)
+        self.sends[claim.page.id, claim.attempt.episode, claim.attempt.revision] += 1
+        times = self.sends[claim.page.id, claim.attempt.episode, claim.attempt.revision]
+        assert times <= 1 + self.excuses[claim.page.id], "the same thing was said twice for no reason"
+
+    @precondition(lambda self: bool(self.answered))
+    @rule(which=st.integers(0, 9), jitter=st.floats(0, 0.99))
+    def settle(self, which: int, jitter: float) -> None:
+        claim, outcome = self.answered.pop(which % len(self.answered))
+        self.engine.settle(
+            claim.attempt,
+            lambda page: settle(page, claim.attempt, outcome, self.now, jitter=jitter, digest="d"),
+            self.now,
+        )
+
+    @rule()
+    def crash(self) -> None:
+        for claim in self.flying + [claim for claim, _ in self.answered]:
+            self.excuses[claim.page.id] += 1
+        self.flying, self.answered = [], []
+        self.engine.crash()
+
+    @rule(name=st.sampled_from(sorted(ROUTES)))
+    def reload(self, name: str) -> None:
+        known = set(self.book.keys)
+        self.book = BOOKS[name]
+        assert known == set(self.book.keys)
+        again = place_again(self.engine.firing(), self.book)
+        self.engine.keep(again.lookup, lambda ledger: rejudge(again, ledger, self.now, self.book))
+        for page in self.engine.pages():
+            self.excuses[page.id] += 1  # an edit may say the same thing to the same page once more
+
+    @rule()
+    def look_again(self) -> None:
+        for number in self.engine.due_for_judgement(self.now):
+            seen: list[Ledger] = []
+            self.engine.keep(Lookup(pages=(number,), whole=(number,)), partial(_peek, seen))
+            lookup = waits_for(seen[-1], number)
+            self.engine.keep(lookup, partial(look_again, number, now=self.now, book=self.book))
+
+    # What must be true
+
+    def converge(self) -> None:
+        """Faults stop: everything that is due is delivered, until nothing is due any more."""
+        for _ in range(60):
+            while self.answered:
+                self.settle(0, 0.5)
+            self.look_again()
+            self.claim(100)
+            while self.flying:
+                self.pagerduty_answers(0, "delivered")
+            if not self.answered and not self.engine.heads(self.now) and not self.engine.due_for_judgement(self.now):
+                return
+            self.now += 61 * SECOND
+        raise AssertionError("the relay does not come to rest")
+
+    def check_converged(self) -> None:
+        pages = {page.id: self.engine.page(page.id) for page in self.engine.pages()}
+        held: dict[int, set[str]] = {}
+        for page, members in pages.values():
+            tally = Counter(one.tally_key for one in members if one.firing and not one.suppressed)
+            assert dict(page.tally) == dict(tally), "the tally does not count the members"
+            if page.handed_over:
+                heir = pages[page.successor or 0][0]
+                assert heir.dead or heir.wanted is Wanted.QUIET, "it waits for a page that is open or closed already"
+                continue
+            told = any((line.key_id, page.dedup_key) in self.open for line in page.lines)
+            fires = {one.alert for one in members if one.firing}
+            assert all(self.firing[alert] for alert in fires)
+            assert page.dead or told == (page.wanted is Wanted.OPEN) or page.wanted is Wanted.QUIET
+            assert page.wanted is (Wanted.OPEN if tally else Wanted.QUIET if fires else Wanted.CLOSED)
+            for alert in fires if told or page.dead or page.wanted is Wanted.QUIET else ():
+                held.setdefault(alert, set()).add(page.integration)
+        by_key = {(line.key_id, page.dedup_key) for page, _ in pages.values() for line in page.lines}
+        assert self.open <= by_key, "PagerDuty holds something the relay knows nothing of"
+        for labels in ALERTS:
+            alert = alert_id("", fingerprint_of(labels))
+            if self.firing.get(alert):
+                routed = {
+                    target.integration
+                    for route in self.book.router.match(labels)
+                    for target in self.book.targets(route)
+                }
+                assert routed <= held.get(alert, set()), "an alert fires, and its integration knows nothing of it"
+
+
+def _peek(seen: list[Ledger], ledger: Ledger) -> Plan:
+    seen.append(ledger)
+    return Plan()
+
+
+def _written(at: Instant) -> str:
+    return moment(at).isoformat().replace("+00:00", "Z")
+
+
+class StoredMachine(Machine):
+    engine_of = Stored
+
+
+FAST = settings(max_examples=3000, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck))
+REAL = settings(max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def test_the_rules_converge_whatever_happens() -> None:
+    run_state_machine_as_test(Machine, settings=FAST)
+
+
+def test_the_store_and_the_rules_converge_whatever_happens() -> None:
+    run_state_machine_as_test(StoredMachine, settings=REAL)
