@@ -10,6 +10,7 @@ from relay.config.intervals import faults
 from relay.config.problems import Problems
 from relay.config.receivers import Cast, ReceiverBuilder
 from relay.config.routes import Timers, build_tree, match_fields
+from relay.config.texts import TextCheck
 from relay.config.yaml import Path
 from relay.rules.matchers import valid_label_name
 from relay.rules.quoting import go_quote
@@ -38,12 +39,17 @@ class Built:
 
 
 def build(
-    config: schema.Config, directory: FilePath, environ: Mapping[str, str], timers: Timers, problems: Problems
+    config: schema.Config,
+    directory: FilePath,
+    environ: Mapping[str, str],
+    timers: Timers,
+    texts: TextCheck,
+    problems: Problems,
 ) -> Built:
     """Build routes, receivers and sources, noting everything that is wrong on the way."""
     _intervals(config, problems)
     _inhibit_rules(config, problems)
-    cast = ReceiverBuilder(config, directory, environ, problems).build()
+    cast = ReceiverBuilder(config, directory, environ, texts, problems).build()
     sources = _sources(config, problems)
     root = None
     if config.route is None:

@@ -10,12 +10,12 @@ from relay.config.build import build, rule_set
 from relay.config.problems import Problems
 from relay.config.routes import Timers
 from relay.config.shape import shaped
-from relay.config.texts import fault
+from relay.config.texts import TextCheck
 from relay.errors import BadConfig, Problem
 from relay.rules.ruleset import Route, RuleSet
 from relay.secret import Key
 
-MAX_TEMPLATE_BYTES = 1024 * 1024
+MAX_TEMPLATE_BYTES = 1_000_000
 _OURS = Timers()
 
 
@@ -77,8 +77,8 @@ def _examined(
     config = shaped(data, problems) if data is not None else None
     if config is None:
         return Examined(None, problems.found, None, None, text)
-    built = build(config, path.parent, environ, timers, problems)
-    templates = _template_files(config.templates, path.parent, problems)
+    templates, texts = _templates(config.templates, path.parent, problems)
+    built = build(config, path.parent, environ, timers, texts, problems)
     root = None if problems.failed(("route",)) else built.root
     if problems.failed(()):
         return Examined(None, problems.found, root, config, text)
@@ -117,28 +117,34 @@ def _decoded(text: bytes) -> str:
         raise _Unreadable(message, text, line, column) from None
 
 
-def _template_files(patterns: list[str], directory: Path, problems: Problems) -> tuple[Path, ...]:
+def _templates(patterns: list[str], directory: Path, problems: Problems) -> tuple[tuple[Path, ...], TextCheck]:
     """Resolve the globs, relative to the configuration, and check each file once."""
-    found: dict[Path, None] = {}
+    places: dict[Path, yaml.Path] = {}
     for index, pattern in enumerate(patterns):
-        place = ("templates", index)
-        names = sorted(glob.glob(str(Path(glob.escape(str(directory))) / pattern))) if "\0" not in pattern else []
+        names = [] if "\0" in pattern else sorted(glob.glob(str(Path(glob.escape(str(directory))) / pattern)))
         if not names:
-            problems.warn(place, f"no file matches {pattern}: relative names begin at {directory}")
+            message = f"no file matches {pattern}: relative names begin at {directory}"
+            problems.warn(("templates", index), message)
         for name in names:
-            if Path(name) not in found and Path(name).is_file():
-                _check_template(Path(name), place, problems)
-                found[Path(name)] = None
-    return tuple(found)
+            places.setdefault(Path(name), ("templates", index))
+    sources = {file: _source(file, place, problems) for file, place in places.items() if file.is_file()}
+    readable = {file: text for file, text in sources.items() if text is not None}
+    texts = TextCheck({file.name: text for file, text in readable.items()})
+    for file, source in readable.items():
+        if fault := texts.file_fault(file.name, source):
+            problems.error(places[file], f"{file}: {fault}")
+    return tuple(sources), texts
 
 
-def _check_template(file: Path, place: yaml.Path, problems: Problems) -> None:
+def _source(file: Path, place: yaml.Path, problems: Problems) -> str | None:
     try:
         text = file.read_bytes()
-        message = fault(text.decode()) if len(text) <= MAX_TEMPLATE_BYTES else "larger than 1 MiB"
+        if len(text) <= MAX_TEMPLATE_BYTES:
+            return text.decode()
+        why = f"larger than {MAX_TEMPLATE_BYTES:,} bytes"
     except OSError as error:
-        message = f"cannot be read: {error.strerror}"
+        why = f"cannot be read: {error.strerror}"
     except UnicodeDecodeError:
-        message = "not UTF-8"
-    if message:
-        problems.error(place, f"{file}: {message}")
+        why = "not UTF-8"
+    problems.error(place, f"{file}: {why}")
+    return None

@@ -8,7 +8,7 @@ from typing import Any
 
 from relay.config import schema
 from relay.config.problems import Problems, dotted
-from relay.config.texts import fault, has_template
+from relay.config.texts import TextCheck, has_template
 from relay.config.yaml import Path
 from relay.event import Severity
 from relay.rules.matchers import valid_label_name
@@ -38,11 +38,17 @@ class ReceiverBuilder:
     """Read every receiver in turn; what is wrong is reported and left out."""
 
     def __init__(
-        self, config: schema.Config, directory: FilePath, environ: Mapping[str, str], problems: Problems
+        self,
+        config: schema.Config,
+        directory: FilePath,
+        environ: Mapping[str, str],
+        texts: TextCheck,
+        problems: Problems,
     ) -> None:
         self.config = config
         self.directory = directory
         self.environ = environ
+        self.texts = texts
         self.problems = problems
         self.cast = Cast()
 
@@ -136,7 +142,8 @@ class ReceiverBuilder:
 
     def _key_file(self, name: str, path: Path) -> Secret | None:
         try:
-            text = (self.directory / name).read_bytes()[:4096].decode("ascii", "replace")
+            with (self.directory / name).open("rb") as file:
+                text = file.read(4096).decode("ascii", "replace")
         except (OSError, ValueError) as error:
             self.problems.error(path, f"cannot read the routing key from {name}: {_reason(error)}")
             return None
@@ -226,7 +233,7 @@ class ReceiverBuilder:
     def _check_text(self, value: Any, path: Path) -> None:
         """Check a template, or every template in a list or mapping."""
         if isinstance(value, str):
-            message = fault(value)
+            message = self.texts.fault(value)
             if message:
                 self.problems.error(path, message)
         elif isinstance(value, Mapping):
