@@ -33,7 +33,7 @@ from relay.rules.rulebook import Rulebook
 from relay.scheduler import Scheduler
 from relay.secret import Key
 from relay.store import Lock, SqliteStore, acquire
-from relay.web import Doors, make_app
+from relay.web import Doors, make_app, make_runner
 
 LOCK_WAIT = 30.0
 """Seconds to wait for another relay to let go of the storage path."""
@@ -119,12 +119,14 @@ class App:
         async with asyncio.TaskGroup() as tasks:
             dispatching = tasks.create_task(house.dispatcher.run())
             tasks.create_task(house.scheduler.run())
+            lag = tasks.create_task(self._watch_lag())
             self._not_ready = None
             self._say_hello(urls, house)
             await self._stop.wait()
             self._not_ready = "shutting down"
             self._log.info("shutting down")
             await self._drain(house, dispatching)
+            lag.cancel()
 
     def _watch_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -143,7 +145,7 @@ class App:
             refresh_metrics=self._refresh_metrics,
             log=self._log,
         )
-        runner = web.AppRunner(make_app(doors), access_log=None, shutdown_timeout=2.0, handle_signals=False)
+        runner = make_runner(make_app(doors))
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         urls = []
@@ -268,6 +270,13 @@ class App:
         if not done:
             self._log.warning("deliveries did not end in time; they are made again at the next start")
             dispatching.cancel()
+
+    async def _watch_lag(self) -> None:
+        """Note how late the event loop is, once a second."""
+        while True:
+            asked = time.monotonic()
+            await asyncio.sleep(1)
+            self._metrics.lagged(max(0.0, time.monotonic() - asked - 1))
 
     async def _refresh_metrics(self) -> None:
         """Bring the gauges up to date before they are read."""

@@ -160,7 +160,10 @@ class Dispatcher:
     async def _deliver(self, claims: Sequence[Claim], tasks: asyncio.TaskGroup) -> None:
         """Render what carries content, and send each on its own."""
         shown = [claim for claim in claims if claim.attempt.action is Action.TRIGGER]
+        began = self._steady()
         rendered = iter(await self._renderer.render([self._job(claim) for claim in shown]))
+        for _ in shown:
+            self._metrics.rendered((self._steady() - began) / SECOND / len(shown))
         for claim in claims:
             event = next(rendered) if claim.attempt.action is Action.TRIGGER else _bare(claim)
             tasks.create_task(self._send(claim, event))

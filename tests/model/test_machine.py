@@ -280,7 +280,9 @@ class Machine(RuleBasedStateMachine):
             tally = Counter(one.tally_key for one in members if one.firing and not one.suppressed)
             assert dict(page.tally) == dict(tally), "the tally does not count the members"
             if page.handed_over:
-                heir = pages[page.successor or 0][0]
+                heir = page
+                while heir.handed_over:
+                    heir = pages[heir.successor or 0][0]
                 assert heir.dead or heir.wanted is Wanted.QUIET, "it waits for a page that is open or closed already"
                 continue
             told = any((line.key_id, page.dedup_key) in self.open for line in page.lines)
