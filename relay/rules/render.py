@@ -1,6 +1,6 @@
 """A page's view and its receiver's texts in, the event that PagerDuty gets out."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -64,35 +64,6 @@ def plain(view: PageView, reason: str) -> Event:
         client_url=address(view.relay_url),
     )
     return fitted(event, view, found, {})
-
-
-def complaints(texts: Texts, engine: Engine) -> tuple[tuple[str, str], ...]:
-    """Say what is wrong with a receiver's texts before any alert comes: (field, what) for each fault."""
-    singles = {
-        "description": texts.description,
-        "source": texts.source,
-        "class": texts.class_,
-        "component": texts.component,
-        "group": texts.group,
-        "client": texts.client,
-        "client_url": texts.client_url,
-    }
-    named: list[tuple[str, Any]] = [(name, text) for name, text in singles.items() if text is not None]
-    named += [(f"details.{name}", value) for name, value in (texts.details or {}).items()]
-    for kind, entries in (("links", texts.links), ("images", texts.images)):
-        named += [(f"{kind}[{n}].{key}", text) for n, entry in enumerate(entries or ()) for key, text in entry.items()]
-    return tuple((name, said) for name, value in named for text in _strings(value) for said in engine.complaints(text))
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for name, one in value.items():
-            yield from (*_strings(name), *_strings(one))
-    elif isinstance(value, list | tuple):
-        for one in value:
-            yield from _strings(one)
 
 
 class _Desk:

@@ -97,16 +97,10 @@ def view(
         members=_members(claim.members),
         firing=claim.firing,
         resolved=claim.resolved,
-        notes=notes or _notes(claim),
+        notes=notes,
         notification_reason=notification_reason,
         route_labels=_bounded(route_labels or {}),
     )
-
-
-def _notes(claim: Claim) -> tuple[str, ...]:
-    if claim.page.predecessor is None:
-        return ()
-    return (f"Worse than page {short_id(claim.page.predecessor)}, which it replaces.",)
 
 
 def _members(shown: tuple[Shown, ...]) -> tuple[MemberView, ...]:

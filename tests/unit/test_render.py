@@ -18,7 +18,7 @@ from relay.rendering.values import read_value
 from relay.rules.cleaning import address
 from relay.rules.differences import parts, words
 from relay.rules.ledger import Attempt, Claim, Held, Shown
-from relay.rules.render import LONGEST_EVENT, complaints, plain, render
+from relay.rules.render import LONGEST_EVENT, plain, render
 from relay.rules.ruleset import Texts
 from relay.rules.templates import NAMES, Engine
 from relay.rules.view import LONGEST_VALUE, MemberView, PageView, view
@@ -281,7 +281,7 @@ def test_every_name_a_template_may_use_is_listed() -> None:
     found = parts(shown)
 
     unlisted = ENGINE.data(shown, found, words(shown, found)).keys() - NAMES
-    assert all(complaints(Texts(description=f"{{{{ {name} }}}}"), ENGINE) == () for name in unlisted)
+    assert all(ENGINE.complaints(f"{{{{ {name} }}}}") == () for name in unlisted)
     assert event(shown, description="".join(f"{{{{ {name} }}}} " for name in NAMES))
 
 
@@ -418,22 +418,18 @@ def test_a_plain_page_says_what_fires_and_why_it_is_plain() -> None:
     VALIDATOR.validate(wire(result))
 
 
-def test_faults_that_show_without_an_alert_are_told_at_load() -> None:
-    texts = Texts(
-        description="{{ labls.x }}",
-        source="{% if %}",
-        client="{{ page }}",
-        details={"a": ["{{ alert }}"]},
-        links=({"href": '{% import "no.j2" as x %}'},),
-    )
-
-    assert complaints(texts, ENGINE) == (
-        ("description", "unknown name 'labls'"),
-        ("source", "line 1: Expected an expression, got 'end of statement block'"),
-        ("details.a", "unknown name 'alert'"),
-        ("links[0].href", "there is no template file 'no.j2'"),
-    )
-    assert complaints(Texts(description="{{ default_summary | upper }}"), ENGINE) == ()
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{{ labls.x }}", ("unknown name 'labls'",)),
+        ("{% if %}", ("line 1: Expected an expression, got 'end of statement block'",)),
+        ('{% import "no.j2" as x %}', ("there is no template file 'no.j2'",)),
+        ("{{ " + "(" * 3_000 + "1" + ")" * 3_000 + " }}", ("it is nested too deep",)),
+        ('{{ default_summary | upper }}{% include "class.j2" %}{{ to_upper(page) }}', ()),
+    ],
+)
+def test_faults_that_show_without_an_alert_are_told_at_load(text: str, said: tuple[str, ...]) -> None:
+    assert ENGINE.complaints(text) == said
 
 
 # Bounds
@@ -510,10 +506,6 @@ def test_any_stored_alert_can_be_shown(raw: bytes, labels: dict[str, str]) -> No
     assert shown.members[0].labels == labels
     assert shown.relay_url == "https://relay.example/pages/aaaaaaaaaaaak"
     VALIDATOR.validate(wire(render(shown, Texts(), ENGINE).event))
-
-
-def test_a_page_that_replaces_a_milder_one_says_so() -> None:
-    assert view(claim(b"{}", predecessor=4), now=NOW).notes == ("Worse than page aaaaaaaaaaaai, which it replaces.",)
 
 
 @pytest.mark.parametrize(
