@@ -349,7 +349,8 @@ def _stronger(one: Alert | None, other: Alert) -> Alert:
     """Choose between two statements of one alert in one body: firing before resolved, then the later one."""
     if one is None:
         return other
-    ranks = [(alert.status is Status.FIRING, alert.starts_at, alert.ends_at) for alert in (one, other)]
+    # The digest settles ties, so that the same body, part of it known, says the same again.
+    ranks = [(alert.status is Status.FIRING, alert.starts_at, alert.ends_at, alert.digest) for alert in (one, other)]
     taken = other if ranks[1] >= ranks[0] else one
     said = f"the body says two things of this alert; the {taken.status} one was taken"
     return msgspec.structs.replace(taken, notes=(*taken.notes, note(said)))

@@ -230,6 +230,7 @@ def test_equal_alerts_without_labels_in_two_groups_are_two_statements() -> None:
     other = parse(body, "main", known={one.digest})
 
     assert [said.fingerprint for said in other.alerts] == [fingerprint_of({"alertname": "Up"})]
+    assert other.alerts[0].digest != one.digest
 
 
 def test_an_alert_that_only_says_it_fires_is_taken() -> None:
@@ -353,9 +354,13 @@ def test_known_alerts_are_not_read() -> None:
 def test_one_fingerprint_for_two_label_sets_is_not_believed() -> None:
     one, other = alert(labels={"a": "1"}, fingerprint="0" * 16), alert(labels={"a": "2"}, fingerprint="0" * 16)
 
-    said = parse(message(one, other), "main")
+    said = parse(message(one, other, alert(labels={"a": "3"}, fingerprint="3" * 16)), "main")
 
-    assert [taken.fingerprint for taken in said.alerts] == [fingerprint_of({"a": "1"}), fingerprint_of({"a": "2"})]
+    assert [taken.fingerprint for taken in said.alerts] == [
+        fingerprint_of({"a": "1"}),
+        fingerprint_of({"a": "2"}),
+        "3" * 16,
+    ]
     assert [json.loads(taken.raw)["fingerprint"] for taken in said.alerts] == [
         taken.fingerprint for taken in said.alerts
     ]
@@ -398,6 +403,15 @@ def test_of_two_statements_about_one_alert_the_firing_one_is_taken(order: int) -
 
     assert said.status is Status.FIRING
     assert "two things" in said_of(said.notes)
+
+
+def test_of_two_equal_statements_the_same_one_is_taken_whatever_is_known() -> None:
+    body = message(alert(generatorURL="http://a"), alert(generatorURL="http://b"))
+    whole = only(body)
+
+    [again] = parse(body, "main", {whole.digest}).alerts
+
+    assert again == whole
 
 
 # Peeking
