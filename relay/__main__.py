@@ -1,25 +1,42 @@
 """The command `pagerelay`, also as `python -m relay`."""
 
+from importlib import import_module
+
 import click
 
 from relay import __version__
-from relay.cli.config import config
-from relay.cli.demo import demo
-from relay.cli.explain import explain
-from relay.cli.route import route
-from relay.cli.sandbox import sandbox
-from relay.cli.send_test import send_test
-from relay.cli.serve import serve
+
+COMMANDS = {
+    "serve": "relay.cli.serve:serve",
+    "config": "relay.cli.config:config",
+    "route": "relay.cli.route:route",
+    "explain": "relay.cli.explain:explain",
+    "send-test": "relay.cli.send_test:send_test",
+    "sandbox": "relay.cli.sandbox:sandbox",
+    "demo": "relay.cli.demo:demo",
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class _Commands(click.Group):
+    """Imports a command when it is asked for: the relay need not load what it does not run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, name = COMMANDS[cmd_name].split(":")
+        command = getattr(import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="pagerelay")
 def main() -> None:
     """Stand between Alertmanager and PagerDuty, and keep PagerDuty in step with what fires."""
 
-
-for command in (serve, config, route, explain, send_test, sandbox, demo):
-    main.add_command(command)
 
 if __name__ == "__main__":
     main()

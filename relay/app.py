@@ -19,7 +19,7 @@ from aiohttp import web
 import relay
 from relay.alert import DAY, SECOND, Duration, Instant
 from relay.answers import Answers
-from relay.config import Known, Loaded, load, recognise, remembered
+from relay.config import Loaded, load, recognise, remembered
 from relay.dispatcher import Dispatcher
 from relay.errors import BadConfig, Problem, RelayError, StoreError
 from relay.intake import Intake
@@ -148,12 +148,9 @@ class App:
         runner = make_runner(make_app(doors))
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        urls = []
         for host, port in self._settings.listen:
-            site = web.TCPSite(runner, host or None, port)
-            await site.start()
-            urls += _urls(site)
-        return urls
+            await web.TCPSite(runner, host or None, port).start()
+        return [_url(address) for address in runner.addresses]
 
     async def _lock(self, stack: AsyncExitStack) -> Lock | None:
         """Wait for the storage path; None if told to stop meanwhile."""
@@ -214,11 +211,12 @@ class App:
         )
         nudges.append(scheduler.nudge)
         intake = Intake(store, book, recall, clock=clock, wake=dispatcher.wake, metrics=metrics, log=log)
-        return House(store, book, recall, renderer, dispatcher, scheduler, intake, Answers(store, lambda: intake.book))
+        answers = Answers(store, lambda: intake.book, clock=clock, sources=recall.sources)
+        return House(store, recall, renderer, dispatcher, scheduler, intake, answers)
 
     async def _bind(self, loaded: Loaded, store: SqliteStore) -> Rulebook:
         """Give integrations the names the store knows them by, and keep the keys that open pages still need."""
-        rules = recognise(loaded.rules, [Known(*row) for row in await store.integrations()])
+        rules = recognise(loaded.rules, await store.integrations())
         needed = await store.open_lines()
         kept = {name: key for name, key in self._keys.items() if name in needed}
         self._keys.clear()
@@ -327,7 +325,6 @@ class House:
     """Everything that is open while the relay runs."""
 
     store: SqliteStore
-    book: Rulebook
     recall: Recall
     renderer: Renderer
     dispatcher: Dispatcher
@@ -336,13 +333,6 @@ class House:
     answers: Answers
 
 
-def _urls(site: web.TCPSite) -> list[str]:
-    server = site._server
-    assert isinstance(server, asyncio.AbstractServer)
-    sockets: Sequence[object] = getattr(server, "sockets", ())
-    found: Mapping[str, None] = {}
-    for socket in sockets:
-        host, port = socket.getsockname()[:2]  # type: ignore[attr-defined]
-        shown = f"[{host}]" if ":" in host else host
-        found = {**found, f"http://{shown}:{port}": None}
-    return list(found)
+def _url(address: tuple[str, int]) -> str:
+    host, port = address[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
