@@ -425,6 +425,7 @@ def test_of_two_equal_statements_the_same_one_is_taken_whatever_is_known() -> No
         (message(alert(), groupKey=...), None),
         (message(alert(), groupKey=17), None),
         (message(alert(labels={"x": '"groupKey":"forged"'})), '{}:{alertname="Down"}'),
+        (message(alert(labels={"groupKey": "forged"})), '{}:{alertname="Down"}'),
         (message(alert(), groupKey='Ünï\\"{'), 'Ünï\\"{'),
         (b'{"groupKey":"', None),
         (b"", None),
