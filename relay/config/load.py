@@ -7,7 +7,7 @@ from pathlib import Path
 
 from relay.config import schema, yaml
 from relay.config.build import build, rule_set
-from relay.config.problems import Problems
+from relay.config.problems import Problems, problem_of
 from relay.config.routes import Timers
 from relay.config.shape import shaped
 from relay.config.texts import TextCheck
@@ -61,11 +61,10 @@ def examine(path: Path, environ: Mapping[str, str], *, timers: Timers = _OURS) -
     except _Unreadable as error:
         return Examined(None, (Problem(str(path), error.line, error.column, "", str(error)),), None, None, error.text)
     except yaml.BadYaml as error:
-        found = (Problem(str(path), bad.line, bad.column, "", bad.message) for bad in error.faults)
-        return Examined(None, tuple(found), None, None, text)
+        return Examined(None, tuple(problem_of(str(path), bad) for bad in error.faults), None, None, text)
     problems = Problems(str(path), root)
     for bad in faults:
-        problems.raw(bad.line, bad.column, bad.message)
+        problems.fault(bad)
     return _examined(path, text, yaml.plain(root), problems, environ, timers)
 
 

@@ -1,7 +1,11 @@
 """The list of everything wrong with one file, each entry at its line and column."""
 
-from relay.config.yaml import Node, Path, place
+import re
+
+from relay.config.yaml import Fault, Node, Path, place
 from relay.errors import Problem
+
+_KEY_LIKE = re.compile("[A-Za-z0-9]{32,}")
 
 
 class Problems:
@@ -25,10 +29,10 @@ class Problems:
         """Note something odd that does not keep the file from loading."""
         self._add(path, message, key=key, warning=True)
 
-    def raw(self, line: int, column: int, message: str) -> None:
-        """Note an error that has a place but no path."""
+    def fault(self, fault: Fault) -> None:
+        """Note what is wrong with the YAML itself."""
         self._failed.add(())
-        self._found.append(Problem(self._file, line, column, "", message))
+        self._found.append(problem_of(self._file, fault))
 
     def spoil(self, path: Path) -> None:
         """Say that the value at a path was taken out because of an error already noted."""
@@ -53,9 +57,19 @@ class Problems:
 
     def _add(self, path: Path, message: str, *, key: bool, warning: bool) -> None:
         line, column = place(self._root, path, key=key)
-        problem = Problem(self._file, line, column, dotted(path), message, warning)
+        problem = Problem(self._file, line, column, _hidden(dotted(path)), _hidden(message), warning)
         if problem not in self._found:
             self._found.append(problem)
+
+
+def problem_of(file: str, fault: Fault) -> Problem:
+    """Write down what is wrong with the YAML itself."""
+    return Problem(file, fault.line, fault.column, "", _hidden(fault.message))
+
+
+def _hidden(text: str) -> str:
+    """Leave out what looks like a routing key: one may stand where a name should."""
+    return _KEY_LIKE.sub("<secret>", text)
 
 
 def dotted(path: Path) -> str:
