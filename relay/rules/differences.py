@@ -119,13 +119,13 @@ def firing_count(view: PageView, parts: Parts) -> int:
 
 def words(view: PageView, parts: Parts) -> Words:
     """Put a page in words."""
-    name, named = _name(view, parts), _about(parts)
-    subject = named or _value(parts.labels, SERVICES)
+    name = _name(view, parts)
+    subject = _about(parts) or _value(parts.labels, SERVICES)
     alone = len(parts.heads) == 1
     return Words(
         name=name,
         about=cut(subject, LONGEST_ABOUT),
-        where=_where(view, parts.labels, subject, alone),
+        where=_where(view, parts.labels, f"{name} {subject}", alone),
         count=_count(view, parts),
         differs="" if alone else "; ".join(_listed(label, parts.heads) for label in _telling(parts.heads)),
     )
@@ -138,6 +138,9 @@ def _name(view: PageView, parts: Parts) -> str:
     names = _distinct(_shown(member.labels.get("alertname", "")) for member in parts.heads)
     if names:
         return ", ".join(names[:2]) + (f" +{len(names) - 2}" if len(names) > 2 else "")
+    grouped = _shown(view.group_labels.get("alertname", ""))
+    if grouped:
+        return grouped
     pairs = [f"{label}={_shown(value)}" for label, value in view.group_labels.items() if line(value)]
     return ", ".join(pairs[:3]) or next((_first_pair(member) for member in parts.heads), f"page {view.page}")
 
@@ -150,16 +153,15 @@ def _first_pair(member: MemberView) -> str:
 
 
 def _about(parts: Parts) -> str:
-    return next(
-        (text for text in (line(parts.annotations[key]) for key in _SUMMARIES if key in parts.annotations) if text), ""
-    )
+    found = (line(parts.annotations[name]) for name in _SUMMARIES if name in parts.annotations)
+    return next((text for text in found if text), "").removesuffix(".")
 
 
 def _value(labels: Mapping[str, str], names: Iterable[str]) -> str:
     return next((text for text in (_shown(labels[name]) for name in names if name in labels) if text), "")
 
 
-def _where(view: PageView, labels: Mapping[str, str], subject: str, alone: bool) -> str:
+def _where(view: PageView, labels: Mapping[str, str], told: str, alone: bool) -> str:
     grouped = [name for name in view.group_labels if name not in _NOT_A_DIFFERENCE]
     things = [name for name in THINGS if name not in _ADDRESSES] if "pod" in labels else THINGS
     wanted = [*PLACES, *grouped, *(things if alone else ()), *SERVICES]
@@ -167,12 +169,13 @@ def _where(view: PageView, labels: Mapping[str, str], subject: str, alone: bool)
     seen: set[str] = set()
     for name in dict.fromkeys(wanted):
         value = _shown(labels[name]) if name in labels else ""
-        if value and value not in seen and not _says(subject, value):
+        if value and value not in seen and not _says(told, value):
             seen.add(value)
             said.append(f"{_shown(name)}={value}")
     if alone and not said:
         others = sorted((name for name in labels if name not in _NOT_A_DIFFERENCE), key=_rank)
-        said = [f"{_shown(name)}={_shown(labels[name])}" for name in others[:2] if line(labels[name])]
+        untold = [(name, _shown(labels[name])) for name in others if not _says(told, _shown(labels[name]))]
+        said = [f"{_shown(name)}={value}" for name, value in untold[:2] if value]
     return ", ".join(said[:4])
 
 

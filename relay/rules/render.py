@@ -97,7 +97,7 @@ class _Desk:
             links=self.links(),
             images=self.images(),
         )
-        own = {name: self.detail(name, value) for name, value in (texts.details or {}).items()}
+        own = {prose(name): self.detail(name, value) for name, value in (texts.details or {}).items()}
         self.watch("event")
         return Rendered(fitted(event, self.view, self.parts, own), tuple(self.steps), tuple(self.failed))
 

@@ -90,6 +90,14 @@ def wire(one: Event) -> dict[str, Any]:
             "[critical] HighErrorRate in checkout (cluster=eu1, pod=a)",
         ),
         (
+            page(member(annotations={"description": "Half of all requests fail."}, instance="10.0.0.1:80", node="n1")),
+            "[critical] HighErrorRate: Half of all requests fail (cluster=eu1, pod=a, service=checkout)",
+        ),
+        (
+            page(*(MemberView(Status.FIRING, {"x": x}, {}, NOW, NOW) for x in "ab")),
+            "[critical] HighErrorRate (2 firing: x a, b)",
+        ),
+        (
             page(member("a"), member("b", alertname="DiskFull")),
             "[critical] HighErrorRate, DiskFull: checkout (cluster=eu1, 2 firing: pod a, b)",
         ),
@@ -594,6 +602,7 @@ TEXT = st.one_of(
     detail=TEXT,
 )
 @example([], {}, "", None, None, None, None)
+@example([], {}, "\ud800", None, None, None, None)
 def test_every_event_is_one_that_pagerduty_documents(
     members: list[MemberView],
     group_labels: dict[str, str],
@@ -608,7 +617,7 @@ def test_every_event_is_one_that_pagerduty_documents(
         description=description,
         source=source,
         client_url=href,
-        details={"d": detail or "", odd: "x"},
+        details={"d": detail or "", odd: {odd: odd}},
         links=None if href is None else ({"href": href, "text": odd},),
         images=({"src": href or "", "href": odd},),
     )
