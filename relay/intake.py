@@ -79,7 +79,7 @@ class Intake:
             return self._repeat(group, known)
         for _ in range(_ATTEMPTS):
             try:
-                return await self._judged(body, source, group, known)
+                return await self._judged(body, digest, group, known)
             except _Overtaken:
                 known = None
         raise NotTaken("the configuration or this group kept changing while the body was judged; send it again")
@@ -91,11 +91,12 @@ class Intake:
         self._metrics.deduplicated(len(known.alerts))
         return Accepted({Verdict.REPEATS.value: len(known.alerts)})
 
-    async def _judged(self, body: bytes, source: str, group: Group, known: Known | None) -> Accepted:
-        message = await self._parse(body, source, known)
+    async def _judged(self, body: bytes, digest: bytes, group: Group, known: Known | None) -> Accepted:
+        source = group[0]
+        message = await self._parse(body, digest, source, known)
         if message.repeated and (message.truncated_alerts or message.group_key != group[1]):
             # The worst of a truncated body must be seen; and what is known of one group says nothing of another.
-            known, message = None, await self._parse(body, source, None)
+            known, message = None, await self._parse(body, digest, source, None)
         group = (source, message.group_key)
         book, now = self.book, self._clock()
         draft = await self._classify(message, book)
@@ -117,11 +118,11 @@ class Intake:
             self._wake()
         return Accepted(_outcomes(plan, draft), plan.decisions, tuple(note.because for note in message.notes))
 
-    async def _parse(self, body: bytes, source: str, known: Known | None) -> WebhookMessage:
+    async def _parse(self, body: bytes, digest: bytes, source: str, known: Known | None) -> WebhookMessage:
         stated = known.alerts if known is not None else ()
         if len(body) < LARGE_BODY:
-            return parse(body, source, stated)
-        return await asyncio.to_thread(parse, body, source, stated)
+            return parse(body, source, stated, digest=digest)
+        return await asyncio.to_thread(parse, body, source, stated, digest=digest)
 
     async def _classify(self, message: WebhookMessage, book: Rulebook) -> Draft:
         classifier = Classifier(message, book)

@@ -116,7 +116,7 @@ def _resolves(entry: Entry, draft: Draft, desk: Desk) -> _Finding:
         steps = (*entry.steps, Step("page", "nothing open here: the relay does not hold it as firing"))
         known = held is not None and draft.group_key in held.groups and held.digest == alert.digest
         return _Finding(alert, Verdict.NOTHING_OPEN, (), steps, known)
-    if 0 < alert.starts_at < held.starts_at and alert.ends_at <= held.starts_at:
+    if 0 < alert.starts_at < held.starts_at and 0 < alert.ends_at <= held.starts_at:
         steps = (*entry.steps, Step("page", "resolve of an earlier episode: the current one began later"))
         return _Finding(alert, Verdict.IGNORED, (), steps, False)
     pages = desk.leave_firing(entry.id)
