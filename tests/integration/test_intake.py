@@ -125,7 +125,7 @@ async def test_a_reload_between_classifying_and_judging_classifies_again(tmp_pat
     async with open_house(tmp_path) as house:
         rules, keys = house.book.rules, house.book.keys
         keep = house.store.keep
-        swapped = []
+        swapped: list[bool] = []
 
         async def keep_after_reload(lookup, judge):  # type: ignore[no-untyped-def]
             if not swapped:
