@@ -46,11 +46,10 @@ class Heard:
         until = self._until
         return None if until is None else max(0.0, until - time.monotonic())
 
-    def write(self, db: Connection, *, all_of_it: bool = False) -> None:
+    def write(self, db: Connection) -> None:
         """Write what waits, or a slice of it."""
-        limit = None if all_of_it else _ROWS_AT_ONCE
         with self._lock:
-            alerts, pages = _taken(self._alerts, limit), _taken(self._pages, limit)
+            alerts, pages = _taken(self._alerts), _taken(self._pages)
             self._until = time.monotonic() + _SOON if self._alerts or self._pages else None
         if alerts:
             db.execute(query("ledger", "hear_alerts"), (msgspec.json.encode(alerts).decode(),))
@@ -66,9 +65,9 @@ def _queue_refreshes(db: Connection, pages: dict[int, Instant]) -> None:
     write_pages(db, [after for before, after in rows if after != before])
 
 
-def _taken(heard: dict[int, Instant], limit: int | None) -> dict[int, Instant]:
+def _taken(heard: dict[int, Instant]) -> dict[int, Instant]:
     """Take the first so many out."""
-    taken = dict(islice(heard.items(), limit))
+    taken = dict(islice(heard.items(), _ROWS_AT_ONCE))
     for key in taken:
         del heard[key]
     return taken

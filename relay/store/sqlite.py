@@ -139,7 +139,7 @@ class SqliteStore:
         return changed
 
     async def stalled(self, after: int, limit: int) -> list[Page]:
-        """List pages by id, after `after` (start with -1), that have something to tell PagerDuty and wait in no lane."""
+        """List pages by id, from the first after `after` (start with -1), that have news and wait in no lane."""
         bounds = {"after": after, "limit": limit}
         text = query("clockwork", "stalled")
         return [codec.page(row) for row in await self._clockwork.ask(lambda db: db.execute(text, bounds).fetchall())]

@@ -80,7 +80,7 @@ class Writer:
     def _run(self) -> None:
         db: sqlite3.Connection | None = None
         failed = False
-        while not self._last:
+        while not self._done(failed):
             first = self._next(failed)
             batch = [] if first is None else [first]
             try:
@@ -91,14 +91,21 @@ class Writer:
                 _give_up(db)
                 db, seconds, failed = None, 0.0, True
                 _fail(batch, error)
-            self._answer(batch)
             if seconds and self.on_commit is not None:
-                self.on_commit(seconds, len(batch))
+                with suppress(Exception):  # what was committed is committed, whatever becomes of the metric
+                    self.on_commit(seconds, len(batch))
+            self._answer(batch)
         if db is not None:
             db.close()
 
+    def _done(self, failed: bool) -> bool:
+        """Whether all that was asked for is answered, and all that rides along is written (or cannot be)."""
+        return self._last and (failed or self._patience() is None)
+
     def _next(self, failed: bool) -> _Request | None:
         """Wait for a request; None where the time has come to write what rides along, or to end."""
+        if self._last:
+            return None
         patience = self._patience()
         if patience is not None:
             patience = max(patience, 1.0 if failed else 0.0)

@@ -36,11 +36,12 @@ INSERT INTO sources (name) VALUES (?) ON CONFLICT DO NOTHING;
 -- name: write_pages
 INSERT INTO pages ({columns}) VALUES {rows}
 ON CONFLICT (id) DO UPDATE SET
-    wanted = excluded.wanted, severity = excluded.severity, lane = excluded.lane, due_at = excluded.due_at,
-    delay = excluded.delay, in_flight = excluded.in_flight, changed_at = excluded.changed_at,
-    closed_at = excluded.closed_at, heard_at = excluded.heard_at, successor = excluded.successor,
-    predecessor = excluded.predecessor, judge_at = excluded.judge_at, rest = excluded.rest,
-    delivered = excluded.delivered, told = excluded.told, is_dead = excluded.is_dead;
+    integration = excluded.integration, wanted = excluded.wanted, severity = excluded.severity,
+    lane = excluded.lane, due_at = excluded.due_at, delay = excluded.delay, in_flight = excluded.in_flight,
+    changed_at = excluded.changed_at, closed_at = excluded.closed_at, heard_at = excluded.heard_at,
+    successor = excluded.successor, predecessor = excluded.predecessor, judge_at = excluded.judge_at,
+    rest = excluded.rest, dedup_hash = excluded.dedup_hash, delivered = excluded.delivered, told = excluded.told,
+    is_dead = excluded.is_dead;
 
 -- name: write_members
 INSERT INTO members ({columns}) VALUES {rows}
