@@ -44,17 +44,15 @@ class SqliteStore:
         heard = Heard()
         writer = Writer(partial(connect.writing, directory), heard.write, heard.patience)
         writer.start()
-        return cls(writer, heard, *_readers(directory))
+        store = cls(writer, heard, *_readers(directory))
+        await store._ready()
+        return store
 
     @classmethod
     async def read_only(cls, directory: Path) -> "SqliteStore":
         """Open for looking only; writes raise StoreError. For the CLI, beside a relay or where none runs."""
         store = cls(None, Heard(), *_readers(directory))
-        try:
-            await store.size_bytes()
-        except StoreError:
-            await store.close()
-            raise
+        await store._ready()
         return store
 
     async def close(self) -> None:
@@ -222,6 +220,15 @@ class SqliteStore:
     async def size_bytes(self) -> int:
         """Say how large the database is, without its log."""
         return await self._people.ask(answers.size_bytes)
+
+    async def _ready(self) -> None:
+        """Connect every reader now: on a disk that is full later, a connection could not be made any more."""
+        try:
+            await self._clockwork.ask(lambda _: None)
+            await self._people.ask(lambda _: None)
+        except StoreError:
+            await self.close()
+            raise
 
     async def _write(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
         if self._writer is None:
