@@ -9,7 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,14 +119,14 @@ class App:
         async with asyncio.TaskGroup() as tasks:
             dispatching = tasks.create_task(house.dispatcher.run())
             tasks.create_task(house.scheduler.run())
-            lag = tasks.create_task(self._watch_lag())
+            watch = tasks.create_task(self._watch(house))
             self._not_ready = None
             self._say_hello(urls, house)
             await self._stop.wait()
             self._not_ready = "shutting down"
             self._log.info("shutting down")
             await self._drain(house, dispatching)
-            lag.cancel()
+            watch.cancel()
 
     def _watch_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -139,7 +139,7 @@ class App:
         doors = Doors(
             intake=lambda: self._house.intake if self._house and self._not_ready is None else None,
             answers=lambda: self._house.answers if self._house else None,
-            not_ready=lambda: self._not_ready,
+            not_ready=lambda: self._not_ready or (self._house.intake.trouble if self._house else None),
             reload=self.reload,
             metrics=self._metrics,
             refresh_metrics=self._refresh_metrics,
@@ -269,12 +269,16 @@ class App:
             self._log.warning("deliveries did not end in time; they are made again at the next start")
             dispatching.cancel()
 
-    async def _watch_lag(self) -> None:
-        """Note how late the event loop is, once a second."""
+    async def _watch(self, house: "House") -> None:
+        """Note once a second how late the event loop is; while the store takes no writes, see whether it does again."""
         while True:
             asked = time.monotonic()
             await asyncio.sleep(1)
             self._metrics.lagged(max(0.0, time.monotonic() - asked - 1))
+            if house.intake.trouble is not None:
+                with suppress(StoreError):
+                    await house.store.remember_integrations(remembered(house.intake.book.rules))
+                    house.intake.trouble = None
 
     async def _refresh_metrics(self) -> None:
         """Bring the gauges up to date before they are read."""

@@ -8,7 +8,7 @@ import msgspec
 
 from relay.alert import Instant, WebhookMessage
 from relay.decision import Decision, Verdict
-from relay.errors import NotTaken
+from relay.errors import NotTaken, StoreError
 from relay.ingress.alertmanager import body_digest, parse, peek_group_key
 from relay.logs import Log
 from relay.metrics import Metrics
@@ -59,6 +59,8 @@ class Intake:
         log: Log,
     ) -> None:
         self.book = book
+        self.trouble: str | None = None
+        """Why the store took no write the last time; None while it does."""
         self._store = store
         self._recall = recall
         self._clock = clock
@@ -111,12 +113,21 @@ class Intake:
             generation = self._recall.generation(group)
             return plan
 
-        plan = await self._store.keep(draft.lookup, judgement)
+        plan = await self._keep(draft.lookup, judgement)
         await self._learn(group, message, plan, known, generation)
         self._tell(message, plan, draft)
         if plan.pages:
             self._wake()
         return Accepted(_outcomes(plan, draft), plan.decisions, tuple(note.because for note in message.notes))
+
+    async def _keep(self, lookup: Lookup, judgement: Callable[[Ledger], Plan]) -> Plan:
+        try:
+            plan = await self._store.keep(lookup, judgement)
+        except StoreError as error:
+            self.trouble = str(error)
+            raise
+        self.trouble = None
+        return plan
 
     async def _parse(self, body: bytes, digest: bytes, source: str, known: Known | None) -> WebhookMessage:
         stated = known.alerts if known is not None else ()

@@ -32,7 +32,9 @@ class Window:
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
         self._sent: deque[tuple[Instant, bool]] = deque()
-        """(when, whether in a lane other than critical), oldest first."""
+        """(when it was answered, whether in a lane other than critical), oldest first."""
+        self._flying = 0
+        """Calls under way. PagerDuty counts a call when it comes in: some time before it is answered."""
         self._others = 0
         self._other_at: Instant = 0
         self._burst = float(self._burst_cap)
@@ -49,7 +51,7 @@ class Window:
     def allot(self, waiting: Collection[Lane], now: Instant, most: int) -> dict[Lane, int]:
         """Say how many calls each waiting lane may make now, `most` in all. Nothing is spent yet."""
         self._slide(now)
-        room = min(most, self.budget.events - len(self._sent))
+        room = min(most, self.tokens(now))
         if room <= 0 or not waiting:
             return {}
         if now < self._closed_until:
@@ -88,10 +90,9 @@ class Window:
         return {lane: count for lane, count in dealt.items() if count}
 
     def spend(self, lane: Lane, now: Instant, waiting: Collection[Lane]) -> None:
-        """Count one call that is about to be made."""
-        self._slide(now)
+        """Count one call that is about to be made; `landed` must follow."""
         other = lane is not Lane.CRITICAL
-        self._sent.append((now, other))
+        self._flying += 1
         if now < self._closed_until:
             self._probe_at = now + min(PROBE_CAP, CLOSED_FIRST << min(self._closures, 4))
         if not other:
@@ -104,6 +105,14 @@ class Window:
         for one in lanes:
             self._debt[one] = max(-1.0, min(1.0, self._debt[one] + SHARES[one] / total - (one is lane)))
 
+    def landed(self, lane: Lane, now: Instant, *, sent: bool = True) -> None:
+        """Note that a call was answered, or (not `sent`) never made: its place in the window counts from now."""
+        self._flying -= 1
+        if sent:
+            self._sent.append((now, lane is not Lane.CRITICAL))
+        else:
+            self._others -= lane is not Lane.CRITICAL
+
     def seed(self, at: Instant, lane: Lane) -> None:
         """Count a call made before this process started; call in order of time."""
         other = lane is not Lane.CRITICAL
@@ -115,6 +124,9 @@ class Window:
 
     def close(self, now: Instant, after: Duration | None, *, configuration: bool = False) -> None:
         """Stop calling: PagerDuty said 429, or (`configuration`) somebody must mend something first."""
+        if now < self._closed_until:  # one of several that were under way together
+            self._closed_until = max(self._closed_until, now + (after or 0))
+            return
         first, cap = (MENDING_FIRST, MENDING_CAP) if configuration else (CLOSED_FIRST, CLOSED_CAP)
         wait = min(cap, first << min(self._closures, 6))
         self._closures += 1
@@ -137,16 +149,15 @@ class Window:
         if now < self._closed_until:
             return min(self._probe_at, self._closed_until) if Lane.CRITICAL in waiting else self._closed_until
         self._slide(now)
-        if len(self._sent) >= self.budget.events:
-            return self._sent[0][0] + self.budget.within
-        if self._others >= int(self.budget.events * OTHERS):
+        full = self.tokens(now) <= 0 or self._others >= int(self.budget.events * OTHERS)
+        if full and self._sent:
             return self._sent[0][0] + self.budget.within
         return now + max(SECOND // 100, int(self._spacing(critical=False)))
 
     def tokens(self, now: Instant) -> int:
         """Say how many calls the window has left."""
         self._slide(now)
-        return max(0, self.budget.events - len(self._sent))
+        return max(0, self.budget.events - len(self._sent) - self._flying)
 
     def _spacing(self, *, critical: bool) -> float:
         part = BESIDE_CRITICALS if critical else OTHERS

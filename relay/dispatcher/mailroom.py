@@ -30,6 +30,8 @@ BATCH = 64
 """Pages claimed at once."""
 IDLE: Duration = 60 * SECOND
 """How long the dispatcher sleeps at most without being woken."""
+_ON_ITS_WAY: Duration = SECOND
+"""How long a call of an earlier process may have been on its way before PagerDuty counted it."""
 _RESETTLE = 1.0
 """Seconds between two tries to write down an outcome while the store cannot."""
 
@@ -102,7 +104,7 @@ class Dispatcher:
         shift = self._steady() - self._clock()
         longest = max((one.budget.within for one in self.book.rules.integrations.values()), default=Budget().within)
         for integration, at, lane in await self._store.attempts_since(self._clock() - longest):
-            self._window(integration).seed(at + shift, lane)
+            self._window(integration).seed(at + shift + _ON_ITS_WAY, lane)
 
     async def _round(self, tasks: asyncio.TaskGroup) -> Instant | None:
         """Claim and launch what may go now. Returns when to look again; None: at once."""
@@ -180,7 +182,11 @@ class Dispatcher:
         page, attempt, event = claim.page, claim.attempt, rendered.event
         encoded = msgspec.json.encode(event)
         digest = blake2b(encoded, digest_size=16).hexdigest()
-        attempt = replace(attempt, event=encoded if event.event_action is Action.TRIGGER else b"")
+        attempt = replace(
+            attempt,
+            event=encoded if event.event_action is Action.TRIGGER else b"",
+            message="; ".join(step.because for step in rendered.steps),
+        )
         for field in rendered.failed_fields:
             self._metrics.template_failed(field)
         began = self._steady()
@@ -188,6 +194,7 @@ class Dispatcher:
         if not _equal(page, claim, digest):
             outcome = await self._sender.send(event, attempt.key_id)
         took = self._steady() - began
+        self._account(claim, outcome)
         jitter = self._jitter()
 
         def settlement(latest: Page) -> Settled:
@@ -195,7 +202,6 @@ class Dispatcher:
 
         settled = await self._settle(replace(claim, attempt=attempt), settlement)
         self._flying[page.integration] -= 1
-        self._account(page.integration, outcome)
         self._tell(claim, settled, outcome, took)
         if settled.successor is not None or page.predecessor is not None:
             self._judged()
@@ -211,8 +217,9 @@ class Dispatcher:
                 self._log.error("an outcome cannot be written down yet", page=short_id(claim.page.id), error=str(error))
                 await asyncio.sleep(_RESETTLE)
 
-    def _account(self, integration: str, outcome: Outcome | None) -> None:
-        window = self._window(integration)
+    def _account(self, claim: Claim, outcome: Outcome | None) -> None:
+        window = self._window(claim.page.integration)
+        window.landed(claim.attempt.lane, self._steady(), sent=outcome is not None)
         match outcome:
             case Retry(reason="rateLimited", after=after):
                 window.close(self._steady(), after)

@@ -16,6 +16,12 @@ START = 1_700_000_000 * SECOND
 LANES = list(Lane)
 
 
+def call(window: Window, lane: Lane, now: int, waiting: set[Lane]) -> None:
+    """Make a call that is answered at once."""
+    window.spend(lane, now, waiting)
+    window.landed(lane, now)
+
+
 def drive(window: Window, backlog: dict[Lane, int], seconds: float, step: float = 0.1) -> list[tuple[int, Lane]]:
     """Send whatever the window allots, every `step` seconds; return (when, lane) of each call."""
     sent = []
@@ -25,7 +31,7 @@ def drive(window: Window, backlog: dict[Lane, int], seconds: float, step: float 
         waiting = {lane for lane, count in left.items() if count > 0}
         for lane, count in window.allot(waiting, now, 1_000).items():
             for _ in range(min(count, left[lane])):
-                window.spend(lane, now, waiting)
+                call(window, lane, now, waiting)
                 left[lane] -= 1
                 sent.append((now, lane))
     return sent
@@ -96,7 +102,7 @@ def test_no_window_of_sixty_seconds_ever_holds_more_than_the_budget(
         waiting = {lane for lane, count in left.items() if count > 0}
         for lane, count in window.allot(waiting, now, 1_000).items():
             for _ in range(min(count, left[lane])):
-                window.spend(lane, now, waiting)
+                call(window, lane, now, waiting)
                 left[lane] -= 1
                 sent.append(now)
         assert sum(1 for at in sent if at > now - 60 * SECOND) <= events
@@ -107,7 +113,7 @@ def test_no_window_of_sixty_seconds_ever_holds_more_than_the_budget(
 def test_an_allotment_never_exceeds_the_room(waiting: set[Lane], most: int, spent: int) -> None:
     window = Window(Budget())
     for _ in range(min(spent, 120)):
-        window.spend(Lane.CRITICAL, START, set())
+        call(window, Lane.CRITICAL, START, set())
 
     allotted = window.allot(waiting, START, most)
 
@@ -143,7 +149,7 @@ def test_a_critical_probes_a_closed_integration_but_not_at_once() -> None:
 
     assert window.allot({Lane.CRITICAL}, START, 5) == {}
     assert window.allot({Lane.CRITICAL, Lane.WARNING}, START + 2 * SECOND, 5) == {Lane.CRITICAL: 1}
-    window.spend(Lane.CRITICAL, START + 2 * SECOND, {Lane.CRITICAL})
+    call(window, Lane.CRITICAL, START + 2 * SECOND, {Lane.CRITICAL})
     assert window.allot({Lane.CRITICAL}, START + 2 * SECOND, 5) == {}
     assert window.allot({Lane.CRITICAL}, START + 7 * SECOND, 5) == {Lane.CRITICAL: 1}
 
@@ -172,3 +178,29 @@ def test_calls_of_an_earlier_process_count() -> None:
 @pytest.mark.parametrize("lane", list(Lane))
 def test_a_budget_of_one_still_lets_every_lane_through(lane: Lane) -> None:
     assert Window(Budget(events=1)).allot({lane}, START, 5) == {lane: 1}
+
+
+def test_a_call_holds_its_place_until_it_is_answered_and_a_window_longer() -> None:
+    window = Window(Budget(events=1))
+    window.spend(Lane.CRITICAL, START, {Lane.CRITICAL})
+
+    assert window.allot({Lane.CRITICAL}, START + 300 * SECOND, 5) == {}
+    window.landed(Lane.CRITICAL, START + 300 * SECOND)
+    assert window.allot({Lane.CRITICAL}, START + 359 * SECOND, 5) == {}
+    assert window.allot({Lane.CRITICAL}, START + 360 * SECOND, 5) == {Lane.CRITICAL: 1}
+
+
+def test_a_call_that_was_never_made_gives_its_place_back() -> None:
+    window = Window(Budget(events=1))
+    window.spend(Lane.UPDATE, START, {Lane.UPDATE})
+    window.landed(Lane.UPDATE, START, sent=False)
+
+    assert window.tokens(START) == 1
+
+
+def test_several_429s_at_once_close_it_once() -> None:
+    window = Window(Budget())
+    for _ in range(6):
+        window.close(START, None)
+
+    assert window.next_chance({Lane.WARNING}, START) == START + 1 * SECOND
