@@ -1,8 +1,10 @@
 """Reads what a judge wants to remember, and writes what it decided; runs inside the writer's transaction."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import attrgetter
 from sqlite3 import Connection
+from types import MappingProxyType
 
 from relay.alert import Instant
 from relay.page import Member, Page
@@ -40,8 +42,11 @@ def read_page(db: Connection, page: int) -> Page | None:
     return codec.page(rows[0]) if rows else None
 
 
-def write_plan(db: Connection, plan: Plan) -> None:
-    """Write a plan in its order: moved, cleared, left, alerts, pages, members, marks, record."""
+def write_plan(db: Connection, plan: Plan, before: Mapping[int, Page]) -> None:
+    """Write a plan in its order: moved, cleared, left, alerts, pages, members, marks, record.
+
+    `before` holds pages as they are, by id, as far as that is known.
+    """
     for old, new in plan.moved:
         db.execute(query("ledger", "move_members"), {"from": old, "to": new})
     if plan.cleared:
@@ -49,7 +54,7 @@ def write_plan(db: Connection, plan: Plan) -> None:
     if plan.left:
         db.executemany(query("ledger", "delete_member"), plan.left)
     write_alerts(db, plan.alerts)
-    write_pages(db, plan.pages)
+    write_pages(db, plan.pages, before)
     write_rows(db, "write_members", "members", [codec.member_row(member) for member in plan.members])
     mark_for_judgement(db, plan.judge, plan.judge_at)
     if plan.record is not None:
@@ -63,9 +68,23 @@ def write_alerts(db: Connection, alerts: Sequence[Held]) -> None:
         db.execute(query("ledger", "write_source"), (source,))
 
 
-def write_pages(db: Connection, pages: Sequence[Page]) -> None:
-    """Write pages whole."""
-    write_rows(db, "write_pages", "pages", [codec.page_row(page) for page in pages])
+def write_pages(db: Connection, pages: Sequence[Page], before: Mapping[int, Page] = MappingProxyType({})) -> None:
+    """Write pages whole; `before` holds them as they are, by id, as far as that is known."""
+    moving: list[Row] = []
+    staying: list[Row] = []
+    for page in pages:
+        old = before.get(page.id)
+        stays = old is not None and _indexed(old) == _indexed(page)
+        (staying if stays else moving).append(codec.page_row(page))
+    write_rows(db, "write_pages", "pages", moving)
+    write_rows(db, "rewrite_pages", "pages", staying)
+
+
+_indexed = attrgetter(
+    *("integration", "dedup_key", "wanted", "severity", "lane", "due_at", "in_flight", "changed_at", "closed_at"),
+    *("judge_at", "lines", "dead"),
+)
+"""What a page's place in the indexes and in the tally follows from."""
 
 
 def write_record(db: Connection, record: Recorded) -> None:

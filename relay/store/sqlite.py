@@ -75,8 +75,9 @@ class SqliteStore:
         """
 
         def work(db: sqlite3.Connection) -> Plan:
-            plan = judge(ledger.read_ledger(db, lookup))
-            ledger.write_plan(db, plan)
+            known = ledger.read_ledger(db, lookup)
+            plan = judge(known)
+            ledger.write_plan(db, plan, known.pages)
             return plan
 
         return await self._write(work)

@@ -43,6 +43,13 @@ ON CONFLICT (id) DO UPDATE SET
     rest = excluded.rest, dedup_hash = excluded.dedup_hash, delivered = excluded.delivered, told = excluded.told,
     is_dead = excluded.is_dead;
 
+-- name: rewrite_pages
+-- For rows that are there and keep every value an index or the tally looks at: those blocks are not written again.
+INSERT INTO pages ({columns}) VALUES {rows}
+ON CONFLICT (id) DO UPDATE SET
+    delay = excluded.delay, heard_at = excluded.heard_at, successor = excluded.successor,
+    predecessor = excluded.predecessor, rest = excluded.rest;
+
 -- name: write_members
 INSERT INTO members ({columns}) VALUES {rows}
 ON CONFLICT (page, alert) DO UPDATE SET
