@@ -64,6 +64,7 @@ def test_the_shipped_configuration_loads_without_a_warning(tmp_path: Path) -> No
     [
         ({"alertname": "Watchdog", "severity": "none"}, ["null"]),
         ({"alertname": "A", "severity": "info", "team": "payments"}, ["null"]),
+        ({"alertname": "A", "severity": "none"}, ["null"]),
         ({"alertname": "A", "severity": "critical", "team": "payments"}, ["payments"]),
         ({"alertname": "A", "severity": "warning", "team": "payments"}, ["payments-low"]),
         ({"alertname": "A", "severity": "warning"}, ["platform-low"]),
