@@ -24,6 +24,7 @@ class Bodies:
         if content.is_eof():  # it came with the headers, as small bodies do
             body = content.read_nowait()
             self._check(len(body))
+            self._check_room(len(body))
             self._held += len(body)
             return body
         self._check(_declared(request))
@@ -38,10 +39,10 @@ class Bodies:
         try:
             async with asyncio.timeout(self._limits.body_seconds):
                 while chunk := await content.readany():
+                    self._check_room(len(chunk))
                     body += chunk
                     self._held += len(chunk)
                     self._check(len(body))
-                    self._check_room()
             whole = True
         except TimeoutError:
             # 503 and not 408: Alertmanager comes again after a 5xx only.
@@ -55,8 +56,8 @@ class Bodies:
                 self._held -= len(body)
         return bytes(body)
 
-    def _check_room(self) -> None:
-        if self._held > self._limits.bytes_in_hand:
+    def _check_room(self, more: int) -> None:
+        if self._held + more > self._limits.bytes_in_hand:
             raise NotTaken("too many bytes in hand; send it again in a moment")
 
     def _check(self, size: int) -> None:

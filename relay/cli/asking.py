@@ -1,0 +1,164 @@
+"""Asks the running relay over HTTP, or reads the store itself where none runs."""
+
+import os
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Protocol, TypeVar
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+
+from relay.alert import Instant
+from relay.answers import Answers, Decisions, ExplainAnswer, PageAnswer, Pages
+from relay.config import load
+from relay.errors import RelayError
+from relay.page import page_number
+from relay.rules.rulebook import Rulebook
+from relay.store import SqliteStore, holder
+
+_PATIENCE = aiohttp.ClientTimeout(total=30.0, connect=5.0)
+
+Answer = TypeVar("Answer")
+
+
+class CannotAsk(RelayError):
+    """Neither a relay nor a store answers: say why, and what to do."""
+
+
+class Asked(Protocol):
+    """Whoever answers: the relay, or this process in its place."""
+
+    async def page(self, name: str) -> PageAnswer | None:
+        """Show one page by its short id; None if there is none."""
+        ...
+
+    async def pages(self, dedup_key: str) -> Pages:
+        """List the pages with this dedup key."""
+        ...
+
+    async def decisions(self, *, page: str = "", fingerprint: str = "", limit: int = 100) -> Decisions:
+        """List decisions about a page or an alert, newest first."""
+        ...
+
+    async def explain(self, body: bytes, source: str) -> ExplainAnswer:
+        """Say what would become of a webhook body."""
+        ...
+
+
+@asynccontextmanager
+async def asked(url: str, storage: Path, config: Path | None) -> AsyncIterator[Asked]:
+    """Find who answers: the relay at `url`, else the one that holds the storage path, else the store there.
+
+    Raises CannotAsk, StoreError, and BadConfig where `config` is needed and does not load.
+    """
+    keeper = None if url else holder(storage)
+    if keeper is not None and not keeper.url:
+        raise CannotAsk(f"{storage} is in use by {keeper}, which does not listen yet: try again in a moment")
+    url = url or (keeper.url if keeper else "")
+    async with AsyncExitStack() as stack:
+        if url:
+            session = await stack.enter_async_context(aiohttp.ClientSession(timeout=_PATIENCE))
+            yield Remote(session, url)
+        else:
+            yield Local(await _answers(storage, config, stack))
+
+
+class Remote:
+    """The running relay, over HTTP."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self._session = session
+        self._url = url.rstrip("/")
+
+    async def page(self, name: str) -> PageAnswer | None:
+        return await self._ask("GET", f"/api/v1/pages/{quote(name, safe='')}", PageAnswer)
+
+    async def pages(self, dedup_key: str) -> Pages:
+        found = await self._ask("GET", "/api/v1/pages", Pages, {"dedup_key": dedup_key})
+        return found or Pages(pages=(), next=None)
+
+    async def decisions(self, *, page: str = "", fingerprint: str = "", limit: int = 100) -> Decisions:
+        named = {"page": page, "fingerprint": fingerprint, "limit": str(limit)}
+        asked = {name: value for name, value in named.items() if value}
+        found = await self._ask("GET", "/api/v1/decisions", Decisions, asked)
+        return found or Decisions(decisions=(), next=None)
+
+    async def explain(self, body: bytes, source: str) -> ExplainAnswer:
+        asked = {"source": source} if source else {}
+        found = await self._ask("POST", "/api/v1/explain", ExplainAnswer, asked, body)
+        return found or ExplainAnswer(alerts=(), more=0, notes=())
+
+    async def _ask(
+        self, method: str, path: str, kind: type[Answer], asked: dict[str, str] | None = None, body: bytes | None = None
+    ) -> Answer | None:
+        """Return the answer; None where the relay says 404. Raises CannotAsk with what went wrong."""
+        try:
+            async with self._session.request(method, self._url + path, params=asked, data=body) as reply:
+                text = await reply.read()
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            why = str(error) or "no answer in time"
+            raise CannotAsk(f"no relay answers at {self._url}: {why}; is --relay.url right?") from error
+        try:
+            if reply.status == 200:
+                return msgspec.json.decode(text, type=kind)
+            failed = msgspec.json.decode(text, type=_Failed)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as odd:
+            said = f"it answered {reply.status}, and not in the words of this version ({odd})"
+            raise CannotAsk(f"what listens at {self._url} is no relay: {said}") from odd
+        if reply.status == 404:
+            return None
+        raise CannotAsk(f"the relay at {self._url} answered {reply.status}: {failed.error}")
+
+
+class Local:
+    """This process, in place of a relay."""
+
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+
+    async def page(self, name: str) -> PageAnswer | None:
+        number = page_number(name)
+        return None if number is None else await self._answers.page(number)
+
+    async def pages(self, dedup_key: str) -> Pages:
+        return await self._answers.pages(dedup_key=dedup_key)
+
+    async def decisions(self, *, page: str = "", fingerprint: str = "", limit: int = 100) -> Decisions:
+        number = page_number(page) if page else None
+        return await self._answers.decisions(page=number, fingerprint=fingerprint or None, limit=limit)
+
+    async def explain(self, body: bytes, source: str) -> ExplainAnswer:
+        return await self._answers.explain(body, source)
+
+
+async def _answers(storage: Path, config: Path | None, stack: AsyncExitStack) -> Answers:
+    book = None
+    if config is not None:
+        loaded = load(config, os.environ)
+        book = Rulebook(loaded.rules, loaded.keys)
+    store = await _store(storage, stack, needed=book is None)
+    return Answers(store, lambda: book, clock=_clock, sources={}, store_name=str(storage))
+
+
+async def _store(storage: Path, stack: AsyncExitStack, *, needed: bool) -> SqliteStore:
+    """Open the store for looking; with a configuration alone, an empty one will do: nothing is remembered."""
+    try:
+        store = await SqliteStore.read_only(storage)
+    except RelayError:
+        if needed or (storage / "pagerelay.db").exists():
+            raise
+        store = await SqliteStore.open(Path(stack.enter_context(tempfile.TemporaryDirectory())))
+    stack.push_async_callback(store.close)
+    return store
+
+
+def _clock() -> Instant:
+    return time.time_ns() // 1000
+
+
+class _Failed(msgspec.Struct):
+    error: str

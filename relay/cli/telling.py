@@ -1,0 +1,130 @@
+"""Writes answers out for a terminal: what happened first, then why, aligned."""
+
+from collections.abc import Iterable, Sequence
+
+from relay.answers import (
+    AttemptAnswer,
+    DecisionAnswer,
+    ExplainAnswer,
+    ExplainedAlert,
+    MemberAnswer,
+    PageAnswer,
+)
+
+_ALERTS = 20
+"""Alerts of a page that are listed."""
+_ATTEMPTS = 10
+_LABELS = 160
+"""Characters of an alert's labels that are shown."""
+
+
+def tell_found(pages: Sequence[PageAnswer], decisions: Sequence[DecisionAnswer]) -> list[str]:
+    """Tell of pages, each with its alerts and attempts, then of the decisions about them."""
+    lines: list[str] = []
+    for page in pages:
+        lines += [*_page(page), ""]
+    return [*lines, *_decisions("decisions, newest first:", decisions)]
+
+
+def tell_explained(explained: ExplainAnswer, decisions: Sequence[DecisionAnswer]) -> list[str]:
+    """Tell of a webhook body: what would become of each alert now, and what became of it last."""
+    lines = [f"note: {note}" for note in explained.notes]
+    for alert in explained.alerts:
+        lines += [*_alert(alert), ""]
+    if explained.more:
+        lines += [f"and {explained.more} more alerts, not shown", ""]
+    return [*lines, *_decisions("what became of them last:", decisions)] if decisions else lines
+
+
+def _page(page: PageAnswer) -> list[str]:
+    words = [
+        ("why", page.why),
+        ("receiver", f"{page.receiver} (integration {page.integration})"),
+        ("dedup key", page.dedup_key),
+        ("group", page.group_key),
+        ("source", page.source or "/webhook"),
+        ("state", f"wanted {page.wanted}, delivered {page.delivered}, {_in_step(page)}"),
+        ("opened", page.opened_at),
+        ("last sent", page.last_sent_at),
+        ("last heard", page.heard_at),
+        ("closed", page.closed_at),
+        ("due", f"{page.due_at} in lane {page.lane}" if page.due_at else None),
+        ("last error", page.last_error),
+        ("linked page", page.successor),
+        ("alerts", _counted(page)),
+    ]
+    lines = [f"page {page.id}: {page.state}, {page.severity}", *_aligned(words)]
+    lines += _columns([_member(member) for member in page.members[:_ALERTS]])
+    if len(page.members) > _ALERTS:
+        lines.append(f"    and {page.firing + page.resolved - _ALERTS} more")
+    if page.attempts:
+        lines += ["  attempts, newest first:", *_columns([_attempt(one) for one in page.attempts[:_ATTEMPTS]])]
+    return lines
+
+
+def _in_step(page: PageAnswer) -> str:
+    if page.sent_revision == page.revision:
+        return f"PagerDuty accepted revision {page.revision}"
+    return f"revision {page.revision}, of which PagerDuty accepted {page.sent_revision or 'none'}"
+
+
+def _counted(page: PageAnswer) -> str:
+    kept = f" ({page.suppressed} suppressed)" if page.suppressed else ""
+    return f"{page.firing} firing{kept}, {page.resolved} resolved"
+
+
+def _member(member: MemberAnswer) -> tuple[str, ...]:
+    since = f"since {member.since}" if member.since else ""
+    note = f"suppressed: {member.suppressed}" if member.suppressed else _labels(member.labels.items())
+    return (member.status, member.severity, member.alertname, member.fingerprint, since, note)
+
+
+def _attempt(attempt: AttemptAnswer) -> tuple[str, ...]:
+    took = "" if attempt.took_ms is None else f"{attempt.took_ms:.0f} ms"
+    said = ": ".join(part for part in (attempt.reason, attempt.message) if part)
+    return (attempt.at or "", attempt.action, attempt.lane, attempt.outcome, took, said)
+
+
+def _alert(alert: ExplainedAlert) -> list[str]:
+    graded = f", {alert.severity}" if alert.severity else ""
+    head = f"alert {alert.alertname or '(no alertname)'} {alert.fingerprint}: {alert.status}{graded}"
+    held = {"": "not known", "firing": "known, and firing", "resolved": "known, and resolved"}
+    lines = [head, *_aligned([("labels", _labels(alert.labels.items())), ("so far", held.get(alert.held, alert.held))])]
+    lines += ["  routes tried:", *(f"    {step}" for step in alert.routes)]
+    lines += ["  why:", *(f"    {step}" for step in alert.steps)]
+    if not alert.pages:
+        return [*lines, "  pages: none, nobody is paged"]
+    for place in alert.pages:
+        lines += [f"  {place.says}", f"    dedup key {place.dedup_key}, severity {place.severity}, state {place.state}"]
+    return lines
+
+
+def _decisions(title: str, decisions: Sequence[DecisionAnswer]) -> list[str]:
+    lines = [title] if decisions else []
+    for one in decisions:
+        pages = f" page {', '.join(one.pages)}" if one.pages else ""
+        name = f"{one.alertname or '(no alertname)'} {one.fingerprint}"
+        lines.append(f"  {one.at}  {one.status:8}  {name}: {one.verdict}{pages}")
+        lines += [f"      {step}" for step in one.steps]
+    return lines
+
+
+def _labels(labels: Iterable[tuple[str, str]]) -> str:
+    text = ", ".join(f'{name}="{value}"' for name, value in labels if name != "alertname")
+    return text if len(text) <= _LABELS else text[:_LABELS] + "…"
+
+
+def _aligned(words: Iterable[tuple[str, str | None]]) -> list[str]:
+    return [f"  {name:<11}  {value}" for name, value in words if value]
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Align rows in columns; one that is empty throughout takes no room."""
+    if not rows:
+        return []
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True) if width]
+        lines.append("    " + "  ".join(cells).rstrip())
+    return lines

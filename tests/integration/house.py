@@ -1,0 +1,192 @@
+"""A house to knock at: real doors on a real port, with a real store, and a clock that tests move."""
+
+import contextlib
+import io
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from msgspec.structs import replace
+
+from relay.alert import Instant, instant
+from relay.answers import Answers
+from relay.config import load
+from relay.errors import Problem
+from relay.event import Delivered, Outcome
+from relay.intake import Accepted, Intake
+from relay.logs import Log
+from relay.metrics import Metrics
+from relay.page import Lane, Page
+from relay.recall import Recall
+from relay.rules.delivery import settle, start
+from relay.rules.ledger import Claim, Want
+from relay.rules.rulebook import Rulebook
+from relay.store import SqliteStore
+from relay.web import Doors, Limits, make_app, make_runner
+
+KEY = "0123456789abcdef0123456789abcdef"
+CONFIG = f"""\
+route:
+  receiver: platform
+  group_by: [alertname]
+  severity: {{critical: critical, warning: warning, default: error}}
+  routes:
+    - matchers: ['team="nobody"']
+      receiver: "null"
+    - matchers: ['severity="warning"']
+      receiver: low
+receivers:
+  - name: "null"
+  - name: platform
+    pagerduty_configs: [{{routing_key: {KEY}}}]
+  - name: low
+    pagerduty_configs: [{{routing_key: {KEY[::-1]}}}]
+"""
+NOON = instant(datetime(2026, 11, 23, 12, tzinfo=UTC))
+
+
+@dataclass
+class House:
+    """Everything a test may turn or look at."""
+
+    directory: Path
+    limits: Limits = field(default_factory=Limits)
+    now: Instant = NOON
+    url: str = ""
+    port: int = 0
+    not_ready: str | None = None
+    problems: tuple[Problem, ...] = ()
+    accept: Callable[[bytes, str], Any] | None = None
+    """What to do in place of accepting a body."""
+    log: list[str] = field(default_factory=list)
+    store: SqliteStore = field(init=False)
+    book: Rulebook = field(init=False)
+    answers: Answers = field(init=False)
+    metrics: Metrics = field(init=False)
+    intake: Intake = field(init=False)
+    http: aiohttp.ClientSession = field(init=False)
+
+    def write(self, text: str) -> int:
+        """Take what the log writes."""
+        self.log.append(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+    def clock(self) -> Instant:
+        """The time it is."""
+        return self.now
+
+    async def post(self, body: object, path: str = "/webhook") -> dict[str, Any]:
+        """Post a body that must be accepted, and return the answer."""
+        async with self.http.post(self.url + path, data=io.BytesIO(as_bytes(body))) as reply:
+            assert reply.status == 200, await reply.text()
+            answer: dict[str, Any] = await reply.json()
+            return answer
+
+    async def get(self, path: str, status: int = 200) -> Any:
+        """Ask for JSON."""
+        async with self.http.get(self.url + path) as reply:
+            assert reply.status == status, (reply.status, await reply.text())
+            return await reply.json()
+
+    async def deliver(self, outcome: Outcome | None = None) -> list[Page]:
+        """Carry every due page to PagerDuty, which answers `outcome` (202 unless told), and settle it."""
+        wants = [Want(one, lane, 100) for one in self.book.rules.integrations for lane in Lane]
+        claims = await self.store.claim(wants, self.now, lambda page: start(page, self.now, self.book, 10_000_000))
+        return [await self._settle(claim, outcome or Delivered()) for claim in claims]
+
+    async def _settle(self, claim: Claim, outcome: Outcome) -> Page:
+        attempt, now = replace(claim.attempt, event=b'{"event_action":"trigger"}'), self.now
+        return await self.store.settle(
+            attempt, lambda page: settle(page, attempt, outcome, now, jitter=0.5, digest="d"), now
+        )
+
+
+def alert(name: str = "HighLatency", status: str = "firing", **labels: str) -> dict[str, Any]:
+    """One alert of a webhook body."""
+    return {
+        "status": status,
+        "labels": {"alertname": name, "severity": "critical", **labels},
+        "annotations": {"summary": f"{name} is bad"},
+        "startsAt": "2026-11-23T11:59:00Z",
+        "endsAt": "2026-11-23T12:00:00Z" if status == "resolved" else "0001-01-01T00:00:00Z",
+        "generatorURL": "http://prometheus/graph",
+    }
+
+
+def message(*alerts: dict[str, Any], key: str = '{}:{alertname="HighLatency"}', **more: Any) -> dict[str, Any]:
+    """A webhook body."""
+    return {"version": "4", "groupKey": key, "receiver": "relay", "status": "firing", "alerts": list(alerts), **more}
+
+
+def as_bytes(body: object) -> bytes:
+    """What goes over the wire."""
+    return body if isinstance(body, bytes) else json.dumps(body).encode()
+
+
+@contextlib.asynccontextmanager
+async def open_house(directory: Path, *, limits: Limits | None = None, config: str = CONFIG) -> AsyncIterator[House]:
+    """Open a house on a free port."""
+    house = House(directory, limits or Limits())
+    (directory / "relay.yml").write_text(config)
+    loaded = load(directory / "relay.yml", {})
+    house.book = Rulebook(loaded.rules, loaded.keys)
+    log = Log(house.clock, stream=house)  # type: ignore[arg-type]
+    house.metrics, recall = Metrics("test"), Recall()
+    house.store = await SqliteStore.open(directory / "data")
+    house.intake = Intake(
+        house.store, house.book, recall, clock=house.clock, wake=lambda: None, metrics=house.metrics, log=log
+    )
+    house.answers = Answers(
+        house.store, lambda: house.book, clock=house.clock, sources=recall.sources, store_name=str(directory / "data")
+    )
+    runner = make_runner(make_app(_doors(house, log)))
+    await runner.setup()
+    try:
+        await aiohttp.web.TCPSite(runner, "127.0.0.1", 0).start()
+        house.port = runner.addresses[0][1]
+        house.url = f"http://127.0.0.1:{house.port}"
+        async with aiohttp.ClientSession() as house.http:
+            yield house
+    finally:
+        await runner.cleanup()
+        await house.store.close()
+
+
+class _Stand(Intake):
+    """An intake that does what the test says."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    async def accept(self, body: bytes, source: str) -> Accepted:
+        if self._house.accept is None:
+            return await self._house.intake.accept(body, source)
+        accepted: Accepted = await self._house.accept(body, source)
+        return accepted
+
+
+def _doors(house: House, log: Log) -> Doors:
+    async def reload() -> tuple[Problem, ...]:
+        return house.problems
+
+    async def refresh() -> None:
+        house.metrics.stored(up=True, size=await house.store.size_bytes())
+
+    stand = _Stand(house)
+    return Doors(
+        intake=lambda: stand,
+        answers=lambda: house.answers,
+        not_ready=lambda: house.not_ready,
+        reload=reload,
+        metrics=house.metrics,
+        refresh_metrics=refresh,
+        log=log,
+        limits=house.limits,
+    )
