@@ -439,10 +439,10 @@ async def test_settles_share_commits(store: SqliteStore) -> None:
 
 rows = st.lists(
     st.tuples(
-        st.sampled_from(["blue", "green"]),
-        st.none() | st.sampled_from(Lane),
+        st.sampled_from(["blue", "blue", "green"]),
+        st.sampled_from([Lane.CRITICAL, Lane.CRITICAL, Lane.UPDATE, None]),
         st.integers(0, 20),
-        st.booleans(),
+        st.sampled_from([False, False, True]),
     ),
     max_size=25,
 )
@@ -663,6 +663,15 @@ async def test_what_is_over_goes_with_all_that_hangs_on_it(store: SqliteStore) -
     assert (await store.counts()).pages == {}
 
 
+async def test_a_page_is_kept_from_its_last_close_on(store: SqliteStore) -> None:
+    over = page(wanted=Wanted.CLOSED, closed_at=1)
+    await store.keep(Lookup(), write(Plan(pages=(over,))))
+    await store.keep(Lookup(pages=(over.id,)), write(Plan(pages=(replace(over, closed_at=9),))))
+
+    assert await store.prune(5, 9) == 0
+    assert await store.prune(10, 9) == 1
+
+
 async def test_pruning_is_bounded(store: SqliteStore) -> None:
     over = tuple(page(str(n), wanted=Wanted.CLOSED, closed_at=n) for n in range(10))
     await store.keep(Lookup(), write(Plan(pages=over)))
@@ -832,7 +841,7 @@ counted: st.SearchStrategy[dict[str, Any]] = st.builds(
 
 
 @properties
-@given(st.lists(st.lists(st.tuples(st.integers(0, 5), counted), max_size=6), max_size=4))
+@given(st.lists(st.lists(st.tuples(st.integers(0, 3), counted), max_size=4), max_size=5))
 async def test_counts_are_what_counting_all_pages_gives(
     engine: Sqlite, writes: list[list[tuple[int, dict[str, Any]]]]
 ) -> None:
@@ -840,7 +849,7 @@ async def test_counts_are_what_counting_all_pages_gives(
     async with fresh(engine.name) as store:
         for batch in writes:
             pages = {number: page("x", id=number, **fields) for number, fields in batch}
-            await store.keep(Lookup(), write(Plan(pages=tuple(pages.values()))))
+            await store.keep(Lookup(pages=tuple(pages)), write(Plan(pages=tuple(pages.values()))))
             latest |= pages
         counts = await store.counts()
 
@@ -853,6 +862,52 @@ async def test_counts_are_what_counting_all_pages_gives(
     assert counts.oldest == {
         lane: min(one.changed_at for one in waits if one.lane is lane) for lane in {one.lane for one in waits}
     }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"wanted": Wanted.CLOSED},
+        {"severity": Severity.INFO},
+        {"lane": Lane.UPDATE},
+        {"lane": None},
+        {"due_at": 7},
+        {"in_flight": True},
+        {"changed_at": 9},
+        {"closed_at": 9, "wanted": Wanted.CLOSED, "lane": None},
+        {"judge_at": 3},
+        {"lines": told(State.OPEN)},
+        {"lines": (replace(told(State.OPEN)[0], gone=True),)},
+        {"dead": "400"},
+        {"dedup_key": "other"},
+    ],
+    ids=lambda change: "+".join(change),
+)
+async def test_a_page_that_changed_is_found_as_one_that_was_always_so(
+    engine: Sqlite, store: SqliteStore, change: dict[str, Any]
+) -> None:
+    before = waiting("page")
+    after = replace(before, **change)
+
+    async def found(kept: SqliteStore) -> list[object]:
+        return [
+            await kept.counts(),
+            await kept.heads(0),
+            await kept.next_judgement(),
+            await kept.open_lines(),
+            await kept.page_ids("other"),
+            await kept.pages(waiting=True),
+            await kept.pages(delivered=State.OPEN),
+            await kept.pages(wanted=Wanted.CLOSED),
+            await kept.mark_keys(set()),
+            await kept.prune(5, 9),
+        ]
+
+    await store.keep(Lookup(), write(Plan(pages=(before,))))
+    await store.keep(Lookup(pages=(before.id,)), write(Plan(pages=(after,))))
+    async with fresh(engine.name) as other:
+        await other.keep(Lookup(), write(Plan(pages=(after,))))
+        assert await found(store) == await found(other)
 
 
 def _count(things: Iterable[object]) -> dict[object, int]:
