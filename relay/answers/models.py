@@ -1,6 +1,7 @@
 """The answers themselves: plain frozen values in the words of people; every time is RFC3339 in UTC, or null."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -95,7 +96,7 @@ class PageAnswer(PageLine, frozen=True, kw_only=True):
     """Firing first, worst first; at most 1,000."""
     attempts: tuple[AttemptAnswer, ...]
     """Newest first; at most 100."""
-    event: msgspec.Raw | None
+    event: Mapping[str, Any] | None
     """The event as last sent, without the routing key."""
 
 

@@ -31,7 +31,7 @@ def page(seen: Seen, attempts: Sequence[Attempt], integration: str, now: Instant
         resolved=seen.resolved,
         members=tuple(map(_member, seen.members)),
         attempts=tuple(map(_attempt, attempts)),
-        event=None if event is None else msgspec.Raw(event),
+        event=None if event is None else msgspec.json.decode(event),
     )
 
 

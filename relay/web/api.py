@@ -61,7 +61,7 @@ class Api:
             fingerprint=asked.get("fingerprint"),
             source=asked.get("source"),
             limit=_limit(asked),
-            before=_read(asked, "before", int, "a whole number, as `next` gives it"),
+            before=_read(asked, "before", _entry, "a whole number, as `next` gives it"),
         )
         return replies.json(found)
 
@@ -118,6 +118,13 @@ def _page(asked: dict[str, str], name: str) -> int | None:
 def _number(text: str) -> int:
     number = page_number(text)
     if number is None:
+        raise ValueError(text)
+    return number
+
+
+def _entry(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 2**63:
         raise ValueError(text)
     return number
 

@@ -16,7 +16,7 @@ class Bodies:
         self._held = 0
 
     async def read(self, request: web.BaseRequest) -> bytes:
-        """Return the whole body; raise TooLarge, BadBody for one that breaks off, or NotTaken for "come again"."""
+        """Return the whole body; raise TooLarge, Compressed, or NotTaken for "come again"."""
         encoding = request.headers.get("Content-Encoding")
         if encoding and encoding.strip().lower() != "identity":
             raise Compressed(f"Content-Encoding {encoding[:40]!r} is not read: send the body as it is")
@@ -47,9 +47,7 @@ class Bodies:
         except TimeoutError:
             # 503 and not 408: Alertmanager comes again after a 5xx only.
             raise NotTaken(f"the body did not arrive within {self._limits.body_seconds:g} s; send it again") from None
-        except web.RequestPayloadError as error:
-            raise BadBody(f"the body breaks off: {error}") from error
-        except ConnectionError as error:
+        except (ConnectionError, web.RequestPayloadError) as error:
             raise Interrupted("the connection was closed before the body was complete") from error
         finally:
             if not whole:
