@@ -294,18 +294,22 @@ class Desk:
         self._moved[page.id] = heir.id
         for rows in self._members.values():
             if page.id in rows:
-                member = replace(rows.pop(page.id), page=heir.id)
-                rows[heir.id] = member
-                if self._written.pop((page.id, member.alert), None) is not None:
-                    self._written[heir.id, member.alert] = member
-        because = (
-            f"severity rose from {page.sent_severity} to {page.severity}, which PagerDuty would not notify anyone of"
-        )
-        self.notes[heir.id] = (Step("page", f"{because}: linked page {short_id(heir.id)} opens"),)
+                self._replace(rows, rows.pop(page.id), heir.id)
+            for member in [one for one in rows.values() if one.leaving == page.id]:
+                self._replace(rows, replace(member, leaving=heir.id), member.page)
+        because = f"severity rose from {page.sent_severity} to {page.severity}: PagerDuty notifies nobody of an update"
+        self._note(heir, f"{because}, so linked page {short_id(heir.id)} opens")
         self.pages[page.id] = replace(page, tally={}, quiet=0, handed_over=True, sent_revision=page.revision)
         heir = replace(heir, tally=page.tally, quiet=page.quiet, predecessor=page.id)
         self._touch(heir.id, changed=True)
         self.pages[heir.id] = self._transition(heir, changed=True)
+
+    def _replace(self, rows: dict[int, Member], member: Member, page: int) -> None:
+        """Put a membership into another page, or another version of it; it is written if it was to be written."""
+        written = self._written.pop((member.page, member.alert), None) is not None
+        rows[page] = replace(member, page=page)
+        if written:
+            self._written[page, member.alert] = rows[page]
 
     def _note(self, page: Page, because: str) -> None:
         self.notes[page.id] = (*self.notes.get(page.id, ()), Step("page", because))

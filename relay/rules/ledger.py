@@ -78,7 +78,7 @@ class Plan(msgspec.Struct, frozen=True):
     left: tuple[tuple[int, int], ...] = ()
     """(page, alert) memberships to delete."""
     moved: tuple[tuple[int, int], ...] = ()
-    """(from page, to page): every member moves over, before `members` are written."""
+    """(from page, to page): every member moves over, and who waits for the one waits for the other. Written first."""
     judge: tuple[int, ...] = ()
     """Other pages the scheduler must look at, from `judge_at` on."""
     judge_at: Instant = 0

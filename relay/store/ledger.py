@@ -49,6 +49,7 @@ def write_plan(db: Connection, plan: Plan, before: Mapping[int, Page]) -> None:
     """
     for old, new in plan.moved:
         db.execute(query("ledger", "move_members"), {"from": old, "to": new})
+        db.execute(query("ledger", "move_waiting"), {"from": old, "to": new})
     if plan.cleared:
         db.execute(query("ledger", "clear_members"), (codec.ids(plan.cleared),))
     if plan.left:

@@ -50,6 +50,8 @@ class Dictionaries:
             for member in self.of(old):
                 del self.members[old, member.alert]
                 self.members[new, member.alert] = replace(member, page=new)
+            waiting = [key for key, member in self.members.items() if member.leaving == old]
+            self.members.update({key: replace(self.members[key], leaving=new) for key in waiting})
         for key, member in list(self.members.items()):
             if member.page in plan.cleared and not member.firing:
                 del self.members[key]

@@ -186,7 +186,7 @@ class Machine(RuleBasedStateMachine):
         """I3 and I10: what leaves is what the model says now."""
         page = claim.page
         if claim.attempt.action is Action.RESOLVE:
-            assert page.wanted is Wanted.CLOSED
+            assert page.wanted is not Wanted.OPEN
             return
         firing = {one.member.alert for one in claim.members if one.member.firing}
         assert page.wanted is Wanted.OPEN
@@ -303,6 +303,8 @@ class Machine(RuleBasedStateMachine):
                     for target in self.book.targets(route)
                 }
                 assert routed <= held.get(alert, set()), "an alert fires, and its integration knows nothing of it"
+                dead = any(page.dead for page, members in pages.values() if alert in {one.alert for one in members})
+                assert dead or not routed or held[alert] <= routed, "it stays where nothing routes it any more"
 
 
 def _peek(seen: list[Ledger], ledger: Ledger) -> Plan:

@@ -18,6 +18,10 @@ SELECT {pages} FROM pages WHERE id IN ({ids});
 -- name: move_members
 UPDATE OR REPLACE members SET page = :to WHERE page = :from;
 
+-- name: move_waiting
+-- Who waits for the old page to open waits for the new one.
+UPDATE members SET leaving = :to WHERE leaving = :from;
+
 -- name: clear_members
 DELETE FROM members WHERE page IN (SELECT value FROM json_each(?)) AND firing = 0;
 
