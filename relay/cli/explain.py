@@ -1,6 +1,7 @@
 """`pagerelay explain`: what became of a page, an alert or a webhook body, and why."""
 
 import asyncio
+import os
 import re
 import sys
 from pathlib import Path
@@ -111,11 +112,7 @@ def _body(what: str) -> bytes | None:
     """Read a webhook file; None if `what` is not a file."""
     if what == "-":
         return sys.stdin.buffer.read()
-    path = Path(what)
-    try:
-        return path.read_bytes() if path.is_file() else None
-    except ValueError:  # a NUL in the name
-        return None
+    return Path(what).read_bytes() if os.path.isfile(what) else None  # Path.is_file raises for a long dedup key
 
 
 async def _explained(body: bytes, source: str, relay: Asked) -> Explained:

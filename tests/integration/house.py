@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from relay.alert import Instant, instant
 from relay.answers import Answers
-from relay.config import load
+from relay.config import load, remembered
 from relay.errors import Problem
 from relay.event import Delivered, Outcome
 from relay.intake import Accepted, Intake
@@ -140,6 +140,7 @@ async def open_house(directory: Path, *, limits: Limits | None = None, config: s
     log = Log(house.clock, stream=house)  # type: ignore[arg-type]
     house.metrics, recall = Metrics("test"), Recall()
     house.store = await SqliteStore.open(directory / "data")
+    await house.store.remember_integrations(remembered(loaded.rules))
     house.intake = Intake(
         house.store, house.book, recall, clock=house.clock, wake=lambda: None, metrics=house.metrics, log=log
     )
