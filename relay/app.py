@@ -178,6 +178,7 @@ class App:
         stack.push_async_callback(sender.close)
         book = await self._bind(loaded, store)
         house = self._house = self._wire(store, book, renderer, sender)
+        self._metrics.reloaded(ok=True, at=clock(), fingerprint=book.rules.fingerprint)
         return house
 
     def _wire(self, store: SqliteStore, book: Rulebook, renderer: Renderer, sender: EventSender) -> "House":
@@ -224,7 +225,6 @@ class App:
         self._log.hide(key.routing_key.reveal() for key in self._keys.values())
         await store.remember_integrations(remembered(rules))
         self._metrics.initialise((one.name for one in rules.integrations.values()), rules.sources)
-        self._metrics.reloaded(ok=True, at=clock(), fingerprint=rules.fingerprint)
         for warning in loaded.warnings:
             self._log.warning("configuration", problem=str(warning))
         missing = {name: count for name, count in needed.items() if name not in self._keys}
@@ -257,6 +257,7 @@ class App:
             house.dispatcher.book = house.intake.book = book
             await house.recall.clear()
             house.scheduler.reloaded(book)
+            self._metrics.reloaded(ok=True, at=clock(), fingerprint=book.rules.fingerprint)
             self._log.info("configuration reloaded", fingerprint=book.rules.fingerprint)
             return ()
 
