@@ -163,6 +163,7 @@ class App:
             waiting.cancel()
             return None
         lock = waiting.result()
+        self._not_ready = "opening the store"
         stack.callback(lock.release)
         return lock
 
