@@ -5,6 +5,9 @@ import re
 from relay.config.yaml import Fault, Node, Path, place
 from relay.errors import Problem
 
+MOST_PROBLEMS = 1000
+"""How many are told one by one."""
+
 _KEY_LIKE = re.compile("[A-Za-z0-9]{32,}")
 
 
@@ -14,7 +17,8 @@ class Problems:
     def __init__(self, file: str, root: Node) -> None:
         self._file = file
         self._root = root
-        self._found: list[Problem] = []
+        self._found: dict[Problem, None] = {}
+        self._unsaid = 0
         self._spoilt: set[Path] = set()
         self._failed: set[Path] = set()
 
@@ -32,7 +36,7 @@ class Problems:
     def fault(self, fault: Fault) -> None:
         """Note what is wrong with the YAML itself."""
         self._failed.add(())
-        self._found.append(problem_of(self._file, fault))
+        self._keep(problem_of(self._file, fault))
 
     def spoil(self, path: Path) -> None:
         """Say that the value at a path was taken out because of an error already noted."""
@@ -53,13 +57,23 @@ class Problems:
     @property
     def found(self) -> tuple[Problem, ...]:
         """Everything noted, in the order of the file."""
-        return tuple(sorted(self._found, key=lambda problem: (problem.line, problem.column)))
+        found = sorted(self._found, key=lambda problem: (problem.line, problem.column))
+        if self._unsaid:
+            last = found[-1]
+            message = f"and {self._unsaid:,} more: mend these first"
+            found.append(Problem(self._file, last.line, last.column, "", message, warning=not self._failed))
+        return tuple(found)
 
     def _add(self, path: Path, message: str, *, key: bool, warning: bool) -> None:
         line, column = place(self._root, path, key=key)
         problem = Problem(self._file, line, column, _hidden(dotted(path)), _hidden(message), warning)
-        if problem not in self._found:
-            self._found.append(problem)
+        self._keep(problem)
+
+    def _keep(self, problem: Problem) -> None:
+        if len(self._found) < MOST_PROBLEMS:
+            self._found.setdefault(problem)
+        elif problem not in self._found:
+            self._unsaid += 1
 
 
 def problem_of(file: str, fault: Fault) -> Problem:

@@ -3,6 +3,7 @@
 import types
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any, Union, get_args, get_origin
 
 from pydantic import ValidationError
@@ -38,7 +39,7 @@ def _report(detail: ErrorDetails, data: Any, problems: Problems) -> Path:
     path = _real_path(detail["loc"], data)
     kind = detail["type"]
     if kind == "extra_forbidden":
-        problems.error(path, _unknown(path), key=True)
+        problems.error(path, _unknown(_section(path[:-1]), str(path[-1])), key=True)
     elif kind == "literal_error":
         problems.error(path, f"must be one of {detail.get('ctx', {}).get('expected', '')}")
     elif kind.endswith("_type"):
@@ -59,8 +60,8 @@ def _real_path(loc: tuple[str | int, ...], data: Any) -> Path:
     return path
 
 
-def _unknown(path: Path) -> str:
-    section, name = _section(path[:-1]), str(path[-1])
+@lru_cache(maxsize=256)
+def _unknown(section: type[Section], name: str) -> str:
     if name in section.REFUSED:
         return f"{name} {section.REFUSED[name].format(field=name)}"
     known = [field.validation_alias or name for name, field in section.model_fields.items()]

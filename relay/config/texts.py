@@ -12,7 +12,6 @@ from relay.rules.templates import NAMES, Engine
 FIELDS = ("description", "source", "class", "component", "group", "client", "client_url")
 """The fields that are one template each; the shipped defaults are files of these names."""
 
-_ACTION = re.compile(r"\{\{-?(.*?)-?\}\}", re.DOTALL)
 _STRING = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|`[^`]*`", re.DOTALL)
 _WORD = re.compile(r"\s*(template|range|define|end|block|with|if|else|break|continue)\b(?!\s*[.(\[|])")
 _DOT = re.compile(r"(?<![\w\])\"'])\.(?![0-9])")
@@ -22,6 +21,7 @@ _WORD_BORDER = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _MAPS = frozenset({"CommonLabels", "GroupLabels", "CommonAnnotations", "RouteLabels"})
 _MAP_METHODS = frozenset({"SortedPairs", "Names", "Values", "Remove"})
 _UNKNOWN = re.compile(r"unknown name '(\w+)'")
+_LONGEST = 65_536
 _TOO_MUCH = (RecursionError, ValueError, OverflowError, MemoryError, SyntaxError)
 
 
@@ -30,25 +30,29 @@ class TextCheck:
 
     def __init__(self, sources: Mapping[str, str]) -> None:
         self._engine = Engine({**{f"{name}.j2": "" for name in FIELDS}, **sources})
+        self._known: dict[str, str | None] = {}
 
     def fault(self, text: str) -> str | None:
         """Say what is wrong with a text of the configuration, and what to write; None if nothing is."""
-        return self._go_fault(text) or self._jinja_fault(text)
+        if len(text) > _LONGEST:
+            return f"longer than {_LONGEST:,} characters: put it into a file of `templates` and include that"
+        if text not in self._known:
+            self._known[text] = self._go_fault(text) or self._jinja_fault(text)
+        return self._known[text]
 
     def file_fault(self, name: str, text: str) -> str | None:
         """Say what is wrong with a template file; names are not looked at, since who includes it may set them."""
         return self._go_fault(text) or _guarded(lambda: self._engine.compile_file(name))
 
     def _go_fault(self, text: str) -> str | None:
-        actions = list(_ACTION.finditer(text))
-        foreign = next((action[0] for action in actions if _is_go(action[1])), None)
+        pieces = _pieces(text)
+        foreign = next((action for action in pieces[1::2] if _is_go(action)), None)
         if foreign is None:
             return None
-        written = [_in_jinja(action[1]) for action in actions]
-        pieces = iter(written)
-        jinja = _ACTION.sub(lambda _: next(pieces) or "", text)
+        written = [_in_jinja(piece) if number % 2 else piece for number, piece in enumerate(pieces)]
+        jinja = "".join(piece or "" for piece in written)
         if None in written or self._jinja_fault(jinja):
-            return f"this is a Go template ({_short(foreign)}); templates are Jinja here: write it in Jinja"
+            return f"this is a Go template ({{{{{_short(foreign)}}}}}); templates are Jinja here: write it in Jinja"
         return f"this is a Go template; templates are Jinja here: write {_short(jinja)}"
 
     def _jinja_fault(self, text: str) -> str | None:
@@ -77,6 +81,15 @@ def _told(said: list[str]) -> str | None:
     unknown = _UNKNOWN.search(said[0])
     near = get_close_matches(unknown[1], NAMES, n=1) if unknown else []
     return "not a template that can work: " + "; ".join(said) + (f" (did you mean {near[0]!r}?)" if near else "")
+
+
+def _pieces(text: str) -> list[str]:
+    """Cut a text at its actions: text, what stands between `{{` and `}}`, text, and so on."""
+    pieces, at = [], 0
+    while (start := text.find("{{", at)) >= 0 and (end := text.find("}}", start)) >= 0:
+        pieces += [text[at:start], text[start + 2 : end].removeprefix("-").removesuffix("-")]
+        at = end + 2
+    return [*pieces, text[at:]]
 
 
 def _is_go(action: str) -> bool:

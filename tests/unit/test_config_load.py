@@ -1,6 +1,7 @@
 """A file loads, or is refused with every problem in it at its place."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -368,3 +369,24 @@ def test_no_routing_key_is_ever_printed(tmp_path: Path) -> None:
         found = examine(write(tmp_path, text), {})
         assert found.loaded is None
         assert KEY not in repr(found) + "".join(map(str, found.problems))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "route:\n  receiver: r\n  routes:\n" + "".join(f"  - field{number}: x\n" for number in range(5_000)),
+        "route: {receiver: r" + ", a: b" * 20_000 + "}",
+        "route: {receiver: r, matchers: [" + "{a: b}," * 10_000 + "]}",
+        paging("routing_key: KEY, description: '" + "{{ a." * 100_000 + "'"),
+        "route: {receiver: r, routes: [" + "{match_re: {a: '(x{1000}){1000}'}}," * 1_000 + "]}",
+    ],
+    ids=["fields", "keys", "items", "template", "regex"],
+)
+def test_a_file_with_thousands_of_errors_is_refused_soon_and_briefly(text: str, tmp_path: Path) -> None:
+    before = time.monotonic()
+
+    found = examined(tmp_path, text).problems
+
+    assert 0 < len(found) <= 1_001
+    assert time.monotonic() - before < 20
+    assert len(found) < 1_001 or found[-1].message.endswith("more: mend these first")
