@@ -51,7 +51,7 @@ def _harmless(text: str) -> bool:
     """Say whether a text is safe to load: an alias can stand for a thousand copies, and depth overflows the stack."""
     depth = 0
     for event in yaml.parse(text, _Loader):
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None) or getattr(event, "anchor", None):
+        if getattr(event, "tag", None) or getattr(event, "anchor", None):
             return False
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1

@@ -85,6 +85,28 @@ def test_dates_are_read_and_written_by_go_layouts(row: dict[str, Any]) -> None:
         )
 
 
+@pytest.mark.parametrize(
+    ("layout", "text", "expected"),
+    [
+        ("Jan _2 2006 3:04PM", "Mar  1 2024 9:04PM", "2024-03-01 21:04:00 +0000 UTC"),
+        ("January 2, 06 03:04 pm", "March 11, 99 12:04 am", "1999-03-11 00:04:00 +0000 UTC"),
+        ("2006-01-02T15:04:05Z07:00", "2024-03-01T21:04:05.25+05:30", "2024-03-01 21:04:05.25 +0530 +0530"),
+        ("2006 002", "2024 061", "2024-03-01 00:00:00 +0000 UTC"),
+        ("Mon 02 Jan 06 15:04 MST", "Fri 01 Mar 24 21:04 UTC", "2024-03-01 21:04:00 +0000 UTC"),
+        ("2006-01-02", "2024-02-30", 'parsing time "2024-02-30": value out of range'),
+        ("2006-01-02", "2024-02-03 x", 'parsing time "2024-02-03 x": extra text: " x"'),
+        ("2006-01-02", "2024/02/03", 'parsing time "2024/02/03" as "2006-01-02": cannot parse "/02/03" as "-"'),
+    ],
+)
+def test_times_are_read_by_go_layouts_or_refused_in_gos_words(layout: str, text: str, expected: str) -> None:
+    try:
+        result = written("{{ text | must_to_date(layout) }}", text=text, layout=layout)
+    except ValueError as error:
+        result = str(error)
+
+    assert result == expected
+
+
 def test_a_bad_date_is_an_error_in_gos_words() -> None:
     row = next(row for row in FUNCTIONS["functions"] if row["func"] == "mustToDate" and row["error"])
     with pytest.raises(ValueError, match="parsing time") as raised:

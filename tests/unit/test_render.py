@@ -352,6 +352,7 @@ def test_a_users_file_can_be_imported_by_name_and_can_replace_a_default(tmp_path
         ("{{ alerts[7].status }}", ""),
         ("{% include 'nothing.j2' %}", "nothing.j2"),
         ("{{ 'x' * 99999 }}", "too long"),
+        ("{% for i in range(70000) %}x{% endfor %}", "wrote more than 65,536"),
         ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "calls itself"),
     ],
 )

@@ -24,8 +24,8 @@ FALLBACK = '[critical] HighErrorRate: 2 firing (template "description" failed)'
 
 # Where a bomb is defused without a kill it takes milliseconds; a kill takes half a second, and a fork.
 PROMPT = 0.7
-# Two cores shared with other tests can hold a whole process back for a while.
-NOISE = 1.3
+# A machine that is busy with other tests can hold a whole process back for seconds; unbounded, all of these take more.
+NOISE = 6.0
 
 
 @pytest.fixture
@@ -94,15 +94,15 @@ async def test_a_template_bomb_costs_its_field_and_half_a_second(tmp_path: Path,
 
 
 async def test_a_looping_field_is_killed_in_time(renderer: Renderer) -> None:
-    took = []
-    for _ in range(2):
+    for _ in range(5):
         began = time.monotonic()
-        rendered = await one(renderer, description=BOMBS["nested loops"])
-        took.append(time.monotonic() - began)
+        rendered = await one(renderer, description=f"{{# {began} #}}" + BOMBS["nested loops"])
+        took = time.monotonic() - began
+        if took < PROMPT:
+            break
 
-    assert min(took) < PROMPT
+    assert took < PROMPT
     assert "it took longer than 0.5 s" in rendered.steps[0].because
-    assert renderer.losses == 2
     assert renderer.starts == 1
 
 
@@ -152,9 +152,9 @@ async def test_many_pages_with_the_same_bomb_cost_two_kills(renderer: Renderer) 
 
 
 async def test_slow_templates_share_one_second_a_page(renderer: Renderer) -> None:
-    slow = "{% for i in range(200) %}{% set x = range(2000) | list | sort %}{% endfor %}{{ page }}"
+    slow = "{% for i in range(20) %}{% set x = range(2000) | list | sort %}{% endfor %}{{ page }}"
     began = time.monotonic()
-    rendered = await one(renderer, details={str(n): slow for n in range(400)})
+    rendered = await one(renderer, details={str(n): slow for n in range(1_500)})
 
     assert time.monotonic() - began < 1.5 + NOISE
     assert rendered.event.summary == DEFAULT
@@ -186,13 +186,23 @@ async def test_renders_asked_for_at_once_do_not_mix(renderer: Renderer) -> None:
 
 
 async def test_a_cancelled_render_leaves_nothing_behind(renderer: Renderer) -> None:
-    looping = asyncio.create_task(one(renderer, description=BOMBS["nested loops"]))
-    await asyncio.sleep(0.1)
-    looping.cancel()
+    mine = Texts(source="{{ common_labels.pod }}")
+    asked = asyncio.create_task(renderer.render([(page(member(f"old{n}")), mine) for n in range(90)]))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    asked.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await looping
+        await asked
 
-    assert (await one(renderer)).event.summary == DEFAULT
+    for pod in ("new", "newer"):
+        (rendered,) = await renderer.render([(page(member(pod)), mine)])
+        assert rendered.event.source == pod
+
+
+async def test_a_template_that_asks_for_a_gigabyte_gets_half_of_it(renderer: Renderer) -> None:
+    rendered = await one(renderer, description=BOMBS["ljust"])
+
+    assert "it needed too much memory" in rendered.steps[0].because
 
 
 async def test_the_loop_goes_on_while_a_template_loops(renderer: Renderer) -> None:
@@ -202,7 +212,7 @@ async def test_the_loop_goes_on_while_a_template_loops(renderer: Renderer) -> No
         await asyncio.sleep(0.005)
         longest, last = max(longest, time.monotonic() - last), time.monotonic()
 
-    assert longest < 0.25
+    assert longest < 0.45
 
 
 def nursery(renderer: Renderer) -> int:
