@@ -154,11 +154,9 @@ def alertmanager_link(view: PageView, parts: Parts) -> str:
         {"alertname": named} if named else {}
     )
     matchers = ",".join(f"{_quoted_name(name)}={_quoted(value)}" for name, value in shown.items())
-    query = f"receiver={quote(view.receiver, safe='', errors='replace')}"
-    if matchers:
-        query = f"filter={quote('{' + matchers + '}', safe='', errors='replace')}&{query}"
+    query = f"?filter={quote('{' + matchers + '}', safe='', errors='replace')}" if matchers else ""
     base = address(view.alertmanager_url.rstrip("/"))
-    link = f"{base}/#/alerts?{query}"
+    link = f"{base}/#/alerts{query}"
     return link if base and "#" not in base and len(link) <= LONGEST_ADDRESS else ""
 
 
