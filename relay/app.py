@@ -213,7 +213,8 @@ class App:
         )
         nudges.append(scheduler.nudge)
         intake = Intake(store, book, recall, clock=clock, wake=dispatcher.wake, metrics=metrics, log=log)
-        answers = Answers(store, lambda: intake.book, clock=clock, sources=recall.sources)
+        where = str(self._settings.storage_path)
+        answers = Answers(store, lambda: intake.book, clock=clock, sources=recall.sources, store_name=where)
         return House(store, recall, renderer, dispatcher, scheduler, intake, answers)
 
     async def _bind(self, loaded: Loaded, store: SqliteStore) -> Rulebook:

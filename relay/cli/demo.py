@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,7 @@ _PATIENCE = 20.0
 def demo(once: bool) -> None:
     """Start a PagerDuty sandbox and the relay, send an example alert, show the page that arrived, keep serving."""
     examples = _examples()
+    _check_free(SANDBOX, RELAY)
     with ExitStack() as stack:
         storage = stack.enter_context(tempfile.TemporaryDirectory(prefix="pagerelay-demo-"))
         programs = [
@@ -56,6 +58,18 @@ def demo(once: bool) -> None:
         click.echo(f"  open {SANDBOX}/                                       # what PagerDuty would show")
         click.echo("\nServing until you press Ctrl-C.")
         _serve(programs)
+
+
+def _check_free(*urls: str) -> None:
+    """End at once if something else listens where the demo wants to: it would answer in our stead."""
+    for url in urls:
+        host, _, port = url.removeprefix("http://").partition(":")
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, int(port)))
+            except OSError as error:
+                raise click.ClickException(f"something else listens on {host}:{port}: stop it first") from error
 
 
 def _examples() -> Path:
@@ -93,7 +107,7 @@ def _wait(url: str, programs: list["subprocess.Popen[bytes]"]) -> None:
 def _check(programs: list["subprocess.Popen[bytes]"]) -> None:
     """End if a program has ended; it has said why on standard error."""
     if any(program.poll() is not None for program in programs):
-        raise click.ClickException("one of the programs ended; is something else listening on port 9095 or 9999?")
+        raise click.ClickException("one of the programs ended; it said why above")
 
 
 def _call(url: str, body: bytes | None = None) -> Any:
