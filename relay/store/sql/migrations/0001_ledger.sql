@@ -130,14 +130,14 @@ CREATE TABLE tally (
 CREATE TRIGGER pages_counted AFTER INSERT ON pages BEGIN
     INSERT INTO tally VALUES (
         NEW.integration, NEW.wanted, NEW.delivered, NEW.told, NEW.severity,
-        iif(NEW.in_flight, -2, ifnull(NEW.lane, -1)), NEW.is_dead, 1
+        CASE WHEN NEW.in_flight THEN -2 ELSE ifnull(NEW.lane, -1) END, NEW.is_dead, 1
     ) ON CONFLICT DO UPDATE SET n = n + 1;
 END;
 
 CREATE TRIGGER pages_uncounted AFTER DELETE ON pages BEGIN
     UPDATE tally SET n = n - 1
     WHERE integration = OLD.integration AND wanted = OLD.wanted AND delivered = OLD.delivered AND told = OLD.told
-        AND severity = OLD.severity AND waits = iif(OLD.in_flight, -2, ifnull(OLD.lane, -1)) AND dead = OLD.is_dead;
+        AND severity = OLD.severity AND waits = CASE WHEN OLD.in_flight THEN -2 ELSE ifnull(OLD.lane, -1) END AND dead = OLD.is_dead;
 END;
 
 CREATE TRIGGER pages_recounted
@@ -147,9 +147,9 @@ WHEN (OLD.integration, OLD.wanted, OLD.delivered, OLD.told, OLD.severity, OLD.la
 BEGIN
     UPDATE tally SET n = n - 1
     WHERE integration = OLD.integration AND wanted = OLD.wanted AND delivered = OLD.delivered AND told = OLD.told
-        AND severity = OLD.severity AND waits = iif(OLD.in_flight, -2, ifnull(OLD.lane, -1)) AND dead = OLD.is_dead;
+        AND severity = OLD.severity AND waits = CASE WHEN OLD.in_flight THEN -2 ELSE ifnull(OLD.lane, -1) END AND dead = OLD.is_dead;
     INSERT INTO tally VALUES (
         NEW.integration, NEW.wanted, NEW.delivered, NEW.told, NEW.severity,
-        iif(NEW.in_flight, -2, ifnull(NEW.lane, -1)), NEW.is_dead, 1
+        CASE WHEN NEW.in_flight THEN -2 ELSE ifnull(NEW.lane, -1) END, NEW.is_dead, 1
     ) ON CONFLICT DO UPDATE SET n = n + 1;
 END;
