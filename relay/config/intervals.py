@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 from relay.config.schema import TimeInterval, TimeRange
 from relay.config.yaml import Path
+from relay.rules.quoting import go_quote
 
 _CLOCK = re.compile("(?:(?:[01][0-9]|2[0-3]):[0-5][0-9]|24:00)", re.ASCII)
 _NUMBER = re.compile("[+-]?[0-9]{1,9}", re.ASCII)
@@ -58,7 +59,9 @@ def _range(text: str, value: Callable[[str], int]) -> tuple[int, int, str, str]:
     """Read `a` or `a:b`; Alertmanager compares without case."""
     parts = text.lower().split(":")
     if len(parts) > 2:
-        raise ValueError(f"cannot read range {text}: write one value, or two with a colon between them")
+        raise ValueError(
+            f"couldn't parse range {text}, invalid format: write one value, or two with a colon between them"
+        )
     return value(parts[0]), value(parts[-1]), parts[0], parts[-1]
 
 
@@ -78,15 +81,14 @@ def _days(text: str) -> None:
     start, end, first, last = _range(text, _day)
     if start < 0 < end:
         raise ValueError("end day must be negative if start day is negative")
-    # 28 days is the shortest month: an end that lies before the start even then never matches.
-    floor = 28 + end + 1 if end < 0 and start > 0 else end
-    if floor < start and (start > 0 or end < 0):
+    # Alertmanager counts negative days from the 28th, the end of the shortest month (timeinterval.go).
+    if (end if end > 0 else 28 + end) < (start if start > 0 else 28 + start):
         raise ValueError(f"end day {last} is always before start day {first}")
 
 
 def _day(text: str) -> int:
     if not _NUMBER.fullmatch(text):
-        raise ValueError(f"{text} is not a valid day of the month")
+        raise ValueError(f"{go_quote(text)} is not a valid day of the month")
     day = int(text)
     if day == 0 or not -31 <= day <= 31:
         raise ValueError(f"{day} is not a valid day of the month: out of range")
@@ -115,7 +117,7 @@ def _years(text: str) -> None:
 
 def _year(text: str) -> int:
     if not _NUMBER.fullmatch(text):
-        raise ValueError(f"{text} is not a valid year")
+        raise ValueError(f"{go_quote(text)} is not a valid year")
     return int(text)
 
 

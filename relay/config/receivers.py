@@ -18,6 +18,8 @@ from relay.secret import Key, Secret, Tls, key_id
 
 _KEY = re.compile("[A-Za-z0-9]{32}")
 _KEY_FIELDS = ("routing_key", "routing_key_file", "service_key", "service_key_file")
+_HARMLESS = ("follow_redirects", "enable_http2")
+"""Of `global.http_config`: what makes no difference to a call to PagerDuty."""
 _DEFAULT_TIMEOUT = 10.0
 _TEXT_FIELDS = ("description", "source", "class_", "component", "group", "client", "client_url")
 _LABEL_IN_TEMPLATE = re.compile(r"[Ll]abels\.(\w+)")
@@ -180,6 +182,9 @@ class ReceiverBuilder:
         """Read of `global.http_config` what is for PagerDuty; the rest belongs to integrations that are not ours."""
         given = self.config.global_.http_config or {}
         known = {name: value for name, value in given.items() if name in schema.HttpConfig.model_fields}
+        unused = ", ".join(name for name in given if name not in known and name not in _HARMLESS)
+        if unused:
+            self.problems.warn(("global", "http_config"), f"not used for PagerDuty: {unused}", key=True)
         try:
             return schema.HttpConfig.model_validate(known)
         except ValueError:

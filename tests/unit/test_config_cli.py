@@ -91,10 +91,10 @@ def test_no_file_is_a_usage_error() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        paging("routing_key: KEY, descriptio: x"),
-        paging("descriptio: x, routing_key: 'KEY'"),
-        paging('descriptio: x, "routing_key": "KEY"'),
-        paging("routing_key: hunter2, descriptio: x"),
+        paging("routing_key: KEY, descripshun: x"),
+        paging("descripshun: x, routing_key: 'KEY'"),
+        paging('descripshun: x, "routing_key": "KEY"'),
+        paging("routing_key: hunter2, descripshun: x"),
         "route: {receiver: r}\nglobal: {smtp_auth_password: hunter2, oops: 1}\nreceivers: [{name: r}]",
         "global: {slack_api_url: https://hooks/hunter2, oops: 1}",
         "global: {opsgenie_api_url: 'https://u:hunter2@x/', oops: 1}",

@@ -64,6 +64,30 @@ def test_time_ranges_are_checked_by_alertmanagers_rules(row: dict[str, Any], tmp
     assert bool(errors(tmp_path, text)) is row["error"]
 
 
+# What amtool 0.25 says of each, recorded.
+DAYS = {
+    **dict.fromkeys(("3:-25", "-5:-3", "27:-1", "3:3", "+3", "1:31", "-31:-1"), ""),
+    "4:-25": "end day -25 is always before start day 4",
+    "28:-1": "end day -1 is always before start day 28",
+    "-3:-5": "end day -5 is always before start day -3",
+    "5:3": "end day 3 is always before start day 5",
+    "1:2:3": "couldn't parse range 1:2:3, invalid format",
+    "-0": "0 is not a valid day of the month: out of range",
+    "3-": '"3-" is not a valid day of the month',
+    "": '"" is not a valid day of the month',
+}
+
+
+@pytest.mark.parametrize(("days", "message"), DAYS.items())
+def test_days_of_the_month_are_counted_as_alertmanager_counts(days: str, message: str, tmp_path: Path) -> None:
+    text = f"{SMALL}time_intervals: [{{name: t, time_intervals: [{{days_of_month: ['{days}']}}]}}]"
+
+    found = errors(tmp_path, text)
+
+    assert message in "".join(found)
+    assert len(found) == bool(message)
+
+
 def test_a_time_zone_must_exist(tmp_path: Path) -> None:
     text = SMALL + "time_intervals: [{name: t, time_intervals: [{location: %s}]}]"
 
@@ -76,7 +100,7 @@ def test_a_time_zone_must_exist(tmp_path: Path) -> None:
 EVERYTHING_WRONG = """\
 global: {pagerduty_url: ftp://x, smtp_fro: a, resolve_timeout: 5m}
 route:
-  reciever: r
+  receivr: r
   group_by: [a, {b: c}]
   group_wait: 5x
   routes:
@@ -111,7 +135,7 @@ def test_every_error_of_a_file_is_told_at_once_with_its_place(tmp_path: Path) ->
         '1:25: global.pagerduty_url: unsupported scheme "ftp" for URL',
         '1:34: global.smtp_fro: unknown field "smtp_fro"; did you mean "smtp_from"?',
         "2:1: route: root route must specify a default receiver",
-        '3:3: route.reciever: unknown field "reciever"; did you mean "receiver"?',
+        '3:3: route.receivr: unknown field "receivr"; did you mean "receiver"?',
         "4:17: route.group_by[1]: must be text, not a list or a mapping",
         '5:15: route.group_wait: not a valid duration string: "5x"; write 30s, 5m, 4h or 1h30m',
         "7:5: route.routes[0]: must be a mapping (`key: value` lines)",

@@ -89,7 +89,7 @@ def test_previous_keys_are_on_the_ring_but_are_no_integration(tmp_path: Path) ->
             "routing_key: KEY, http_config: {proxy_url: 'http://x', proxy_from_environment: true}",
             "if proxy_from_environment is configured, proxy_url must not be configured",
         ),
-        ("routing_key: KEY, descripton: x", 'unknown field "descripton"; did you mean "description"?'),
+        ("routing_key: KEY, descripshun: x", 'unknown field "descripshun"; did you mean "description"?'),
         ("routing_key: KEY, clientUrl: x", 'unknown field "clientUrl"; did you mean "client_url"?'),
         ("routing_key: KEY, links: [{url: x}]", 'unknown field "url"; known here: href, text'),
     ],
@@ -129,7 +129,8 @@ def test_a_severity_template_is_refused_with_the_map_to_write(template: str, nam
         ("{{ .CommonLabels.SortedPairs }}", "{{ common_labels.sorted_pairs }}"),
         ('{{ template "pagerduty.default.description" . }}', None),
         ("{{ range .Alerts }}{{ .Labels.x }}{{ end }}", None),
-        ("{{ $x := 5 }}", None),
+        ("{{ x := 5 }}", None),
+        ("{{ $x }}", None),
         ("{{ if eq .Status \"firing\" }}x{{ end }}", None),
         ("{{ len .Alerts }}", None),
         ("{{ . }}", None),
@@ -303,6 +304,10 @@ def test_the_global_http_config_holds_where_an_entry_has_none(tmp_path: Path) ->
     (own,) = loaded(tmp_path, paging("routing_key: KEY, http_config: {}", rest=rest)).keys.values()
 
     assert (inherited.proxy_url, own.proxy_url) == (Secret("http://proxy:3128"), None)
+    assert warnings(tmp_path, paging("routing_key: KEY", rest=rest)) == [
+        "6:10: global.http_config: not used for PagerDuty: basic_auth"
+    ]
+    assert warnings(tmp_path, paging("routing_key: KEY, http_config: {}", rest=rest)) == []
 
 
 @pytest.mark.parametrize(("environ", "count"), [({}, 1), ({"HTTPS_PROXY": "http://proxy"}, 0)])
