@@ -6,7 +6,7 @@ from relay.alert import SECOND, Duration, Instant
 from relay.event import Action, Delivered, Outcome, Rejected, Retry
 from relay.page import Do, Lane, Line, Page, State, Wanted
 from relay.rules.ledger import Attempt, Settled, Started
-from relay.rules.pages import earliest, next_step, plan
+from relay.rules.pages import earliest, next_step, plan, reached
 from relay.rules.rulebook import Rulebook
 
 BACKOFF_CAP: Duration = 60 * SECOND
@@ -122,9 +122,7 @@ def settle(
             superseded = attempt.revision != page.revision or attempt.episode != page.episode
             page = replace(page, dead="" if superseded else dead, last_error=dead, failures=page.failures + 1)
             ended = replace(attempt, outcome="rejected", reason=reason, message=message)
-    judge: tuple[int, ...] = ()
-    if page.predecessor is not None and page.delivered is State.OPEN:
-        judge, page = (page.predecessor,), replace(page, predecessor=None)
+    judge = (page.predecessor,) if page.predecessor is not None and reached(page) else ()
     return Settled(_replan(page, now, outcome), replace(ended, ended_at=now), judge)
 
 

@@ -58,6 +58,11 @@ def _plan_update(page: Page, now: Instant) -> Page:
     return _queue(page, Lane.UPDATE, page.last_sent_at + wait, now)
 
 
+def reached(page: Page) -> bool:
+    """Say whether PagerDuty has taken this episode of a page, also while an update is under way."""
+    return page.shown_severity is not None and page.delivered in (State.OPEN, State.UNKNOWN_TRIGGER)
+
+
 def queue_refresh(page: Page, heard_at: Instant) -> Page:
     """Queue an open page of which a firing member was heard since its last delivery for its next refresh."""
     if not page.repeat_interval or page.handed_over or heard_at <= page.last_sent_at:

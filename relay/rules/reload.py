@@ -6,10 +6,11 @@ import msgspec
 from msgspec.structs import replace
 
 from relay.alert import Alert, Instant, Status, WebhookMessage
-from relay.page import Member, Page, State, Wanted
+from relay.page import Member, Page, Wanted
 from relay.rules.classify import Classifier, Entry, Placement, truncation_fingerprint
 from relay.rules.desk import Desk
 from relay.rules.ledger import Held, Ledger, Lookup, Plan
+from relay.rules.pages import reached
 from relay.rules.rulebook import Rulebook
 
 UNROUTED = "no route sends it to PagerDuty any more"
@@ -140,7 +141,7 @@ def look_again(number: int, ledger: Ledger, now: Instant, book: Rulebook) -> Pla
     desk.write(replace(page, judge_at=None, handed_over=page.handed_over and not _taken_over(page, ledger)))
     for member in ledger.whole.get(number, ()):
         heir = ledger.pages.get(member.leaving) if member.leaving is not None else None
-        if heir is not None and heir.delivered is State.OPEN:
+        if heir is not None and reached(heir):
             desk.drop(member)
     desk.transition()
     return desk.plan()
@@ -148,4 +149,4 @@ def look_again(number: int, ledger: Ledger, now: Instant, book: Rulebook) -> Pla
 
 def _taken_over(page: Page, ledger: Ledger) -> bool:
     heir = ledger.pages.get(page.successor) if page.successor is not None else None
-    return heir is None or heir.delivered is State.OPEN or heir.wanted is Wanted.CLOSED
+    return heir is None or reached(heir) or heir.wanted is Wanted.CLOSED

@@ -339,6 +339,21 @@ def test_the_old_page_closes_too_if_the_linked_one_never_had_to_open(desk: Desk)
     assert desk.deliver() == ["resolve base"]
 
 
+def test_the_old_page_closes_although_the_linked_one_is_being_updated_when_it_is_looked_at(desk: Desk) -> None:
+    desk.post(alert("one"))
+    desk.deliver()
+    desk.post(alert("one"), alert("two", severity="critical"))
+    desk.deliver()
+    desk.post(alert("two", severity="critical", fires=False))
+    desk.now += 61 * SECOND
+    (update,) = desk.claim()
+
+    desk.look_again()
+    desk.settle(update, Delivered())
+
+    assert desk.deliver() == ["resolve base"]
+
+
 def test_regroup_can_be_turned_off(tmp_path: Path) -> None:
     desk = Desk(rulebook(tmp_path, "{receiver: a, group_by: [alertname], regroup: {urgency: false}}"))
     desk.post(alert("one"))
