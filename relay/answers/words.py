@@ -48,7 +48,8 @@ def state(page: Page) -> PageState:
         return _FIRING.get(page.delivered, PageState.WAITING)
     if page.delivered in LIVE:
         return PageState.CLOSING
-    return PageState.SUPERSEDED if page.delivered is State.NEVER else PageState.CLOSED
+    sent = any(line.state is not State.NEVER for line in page.lines)  # also under a key that is gone
+    return PageState.CLOSED if sent else PageState.SUPERSEDED
 
 
 _FIRING = {State.OPEN: PageState.OPEN, State.ELSEWHERE: PageState.CLOSED_ELSEWHERE}
@@ -109,6 +110,8 @@ def _reason(page: Page) -> str:
     do = next_step(page)
     if do in (Do.RESOLVE, Do.MUTE) and any(line.state is State.UNKNOWN_TRIGGER for line in page.lines):
         return "PagerDuty never answered the trigger, which may still be on its way"
+    if page.lane is Lane.REFRESH:
+        return f"refreshes wait for repeat_interval, {span(page.repeat_interval)}"
     if do is Do.UPDATE and page.due_at - page.last_sent_at > SPACING:
         return f"updates wait for group_interval, {span(page.group_interval)}"
     if page.last_sent_at and page.due_at - page.last_sent_at <= SPACING:

@@ -49,7 +49,7 @@ def table(doors: Doors) -> tuple[Route, ...]:
 
 def make_app(doors: Doors) -> web.Application:
     """Build the application. It has no middlewares: each would cost the webhook's door a call."""
-    app = web.Application(client_max_size=0)  # bodies.py has its own limit
+    app = web.Application()
     routes = table(doors)
     for route in routes:
         for method in route.methods.split():

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from relay.cli.explain import explain
 from relay.event import Rejected
 from relay.store import acquire
-from tests.integration.house import KEY, NOON, House, alert, as_bytes, message, open_house
+from tests.integration.house import CONFIG, KEY, NOON, House, alert, as_bytes, message, open_house
 
 
 @pytest.fixture
@@ -164,6 +164,18 @@ async def test_a_file_is_explained_without_relay_or_store_from_the_configuration
     assert result.exit_code == 0, result.output
     assert "at receiver platform as critical" in result.output
     assert not (tmp_path / "nowhere").exists()
+
+
+async def test_a_store_that_cannot_be_read_is_said_so(tmp_path: Path) -> None:
+    nowhere = await _run("x", "--storage.path", str(tmp_path / "nowhere"))
+    assert nowhere.exit_code == 1
+    assert "there is no store to read in" in nowhere.output
+
+    (tmp_path / "relay.yml").write_text(CONFIG)
+    (tmp_path / "pagerelay.db").write_bytes(b"no database" * 1_000)
+    broken = await _run("x", "--storage.path", str(tmp_path), "--config.file", str(tmp_path / "relay.yml"))
+    assert broken.exit_code == 1
+    assert "there is no store to read in" in broken.output
 
 
 async def test_a_file_needs_a_configuration_where_no_relay_runs(tmp_path: Path) -> None:

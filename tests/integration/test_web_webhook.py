@@ -238,6 +238,7 @@ async def test_a_sender_that_goes_away_does_not_stop_the_judgement(house: House)
     await begun.wait()
     writer.close()
     await writer.wait_closed()
+    await house.get("/api/v1/status")  # by now the relay has seen the connection go
     gate.set()
 
     async with asyncio.timeout(5):
