@@ -69,9 +69,9 @@ def build(directory: Path, config: str, pages: int, state: Callable[[Page], Page
         db.execute("PRAGMA cache_size = -500000")
         later = _put_aside(db)
         db.execute("BEGIN")
-        _fill(db, "pages", model.by_page, model.page_row)
-        _fill(db, "members", model.by_page, model.member_row)
-        _fill(db, "alerts", model.by_alert, model.alert_row)
+        _fill(db, "pages", pages, model.page_row)
+        _fill(db, "members", pages, model.member_row)
+        _fill(db, "alerts", pages, model.alert_row)
         db.execute("COMMIT")
         for script in later:
             db.execute(script)
@@ -81,7 +81,7 @@ def build(directory: Path, config: str, pages: int, state: Callable[[Page], Page
 
 _COUNT = """
 INSERT INTO tally
-SELECT integration, wanted, delivered, told, severity, iif(in_flight, -2, ifnull(lane, -1)), is_dead, count(*)
+SELECT integration, wanted, delivered, told, severity, CASE WHEN in_flight THEN -2 ELSE ifnull(lane, -1) END, is_dead, count(*)
 FROM pages GROUP BY 1, 2, 3, 4, 5, 6, 7
 """
 
@@ -101,9 +101,6 @@ class _Model:
         self._keys = [dedup_key("", f"{before}{number}{after}") for number in range(pages)]
         self._pages = [stable_id(page.integration, key) for key in self._keys]
         self._alerts = [alert_id("", f"{number:08x}{0:08x}") for number in range(pages)]
-        self.by_page = sorted(range(pages), key=self._pages.__getitem__)
-        """Numbers in the order of their pages' ids."""
-        self.by_alert = sorted(range(pages), key=self._alerts.__getitem__)
 
     def page_row(self, number: int) -> Row:
         key = self._keys[number]
@@ -135,10 +132,10 @@ def _put_aside(db: sqlite3.Connection) -> list[str]:
     return [script for _, _, script in found]
 
 
-def _fill(db: sqlite3.Connection, table: str, numbers: list[int], row: Callable[[int], Row]) -> None:
+def _fill(db: sqlite3.Connection, table: str, count: int, row: Callable[[int], Row]) -> None:
     columns = (*codec.COLUMNS[table], *codec.COMPUTED.get(table, ()))
     statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
-    rows = map(row, numbers)
+    rows = map(row, range(count))
     while some := list(islice(rows, _AT_ONCE)):
         db.executemany(statement, some)
 

@@ -44,6 +44,7 @@ def writing(directory: Path) -> sqlite3.Connection:
     db = _open(f"{_uri(directory)}?mode=rw")
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA temp_store = MEMORY")  # what a SAVEPOINT would put back; else that is a file as large as the log
     db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     db.execute(f"PRAGMA wal_autocheckpoint = {_WAL_BLOCKS}")
     db.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES_KEPT}")

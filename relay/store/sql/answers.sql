@@ -27,7 +27,7 @@ ORDER BY pages.id LIMIT :limit;
 
 -- name: pages_by_id
 SELECT {pages}
-FROM pages NOT INDEXED
+FROM pages INDEXED BY pages_by_id
 WHERE id > :after AND (:wanted IS NULL OR wanted = :wanted) AND (:delivered IS NULL OR delivered = :delivered)
     AND (:waiting IS NULL OR (lane IS NOT NULL AND in_flight = 0) = :waiting)
 ORDER BY id LIMIT :limit;

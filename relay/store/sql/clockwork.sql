@@ -18,7 +18,7 @@ SELECT id FROM pages WHERE judge_at IS NOT NULL AND judge_at <= ? ORDER BY judge
 
 -- name: firing_alerts
 SELECT {alerts}
-FROM alerts NOT INDEXED WHERE id > ? AND firing = 1 ORDER BY id LIMIT ?;
+FROM alerts INDEXED BY alerts_by_id WHERE id > ? AND firing = 1 ORDER BY id LIMIT ?;
 
 -- name: put_back_in_flight
 -- What a crash left in hand: nobody knows whether PagerDuty got it, so it is due again.

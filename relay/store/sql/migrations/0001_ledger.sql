@@ -1,11 +1,12 @@
 -- The ledger: alerts, pages, who is in which page, calls to PagerDuty, and the journal of decisions.
 --
--- Ids of alerts and pages are hashes, so rows lie in random order and each row touched is a block written.
--- That is why a row holds all of its alert or page, and why there are few indexes, most of them partial.
+-- Ids of alerts and pages are hashes. Rows lie in the order they came in, so that those of one message share blocks, and
+-- are found by a small index; were the ids the tables' own keys, each row touched would be a block of its own to write.
+-- For the same reason a row holds all of its alert or page, and there are few other indexes, most of them partial.
 -- Instants and durations are microseconds. `rest` is JSON: every field that has no column, without the defaults.
 
 CREATE TABLE alerts (
-    id INTEGER PRIMARY KEY,
+    id INTEGER NOT NULL,
     firing INTEGER NOT NULL,
     starts_at INTEGER NOT NULL,
     changed_at INTEGER NOT NULL,
@@ -13,13 +14,14 @@ CREATE TABLE alerts (
     raw BLOB NOT NULL,                  -- the alert as JSON, as it came
     rest BLOB NOT NULL
 );
+CREATE UNIQUE INDEX alerts_by_id ON alerts (id);
 CREATE INDEX alerts_resolved ON alerts (changed_at) WHERE firing = 0;
 
 -- An alert's id is a hash of (source, fingerprint): with the few sources at hand it is found by fingerprint alone.
 CREATE TABLE sources (name TEXT PRIMARY KEY) WITHOUT ROWID;
 
 CREATE TABLE pages (
-    id INTEGER PRIMARY KEY,
+    id INTEGER NOT NULL,
     integration TEXT NOT NULL,
     dedup_hash INTEGER NOT NULL,
     wanted TEXT NOT NULL,
@@ -39,6 +41,7 @@ CREATE TABLE pages (
     judge_at INTEGER,
     rest BLOB NOT NULL
 );
+CREATE UNIQUE INDEX pages_by_id ON pages (id);
 CREATE INDEX pages_by_dedup_key ON pages (dedup_hash);
 CREATE INDEX pages_waiting ON pages (integration, lane, due_at, id) WHERE lane IS NOT NULL AND in_flight = 0;
 CREATE INDEX pages_oldest ON pages (lane, changed_at) WHERE lane IS NOT NULL AND in_flight = 0;
@@ -76,9 +79,9 @@ CREATE TABLE members (
     severity INTEGER NOT NULL,
     route_order INTEGER NOT NULL,
     leaving INTEGER,
-    rest BLOB NOT NULL,
-    PRIMARY KEY (page, alert)
-) WITHOUT ROWID;
+    rest BLOB NOT NULL
+);
+CREATE UNIQUE INDEX members_by_page ON members (page, alert);
 CREATE INDEX members_by_alert ON members (alert);
 CREATE INDEX members_leaving ON members (leaving) WHERE leaving IS NOT NULL;
 
