@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from datetime import UTC, datetime, timedelta
@@ -59,16 +60,13 @@ class Log:
         self._clock = clock
         self._repeats = Repeats()
         self._hidden: tuple[str, ...] = ()
+        self._form = _as_json if form == "json" else _as_logfmt
+        self._second = -1
+        self._shown = ""
         self._logger = structlog.wrap_logger(
             _Lines(stream or sys.stderr),
             wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-            processors=[
-                structlog.processors.add_log_level,
-                self._stamp,
-                self._clean,
-                _in_order,
-                _as_json if form == "json" else structlog.processors.LogfmtRenderer(bool_as_flag=False),
-            ],
+            processors=[structlog.processors.add_log_level, self._written],
             cache_logger_on_first_use=True,
         )
 
@@ -98,22 +96,30 @@ class Log:
         if self._repeats.worth_saying((event, what), self._clock()):
             self._logger.warning(event, **words)
 
-    def _stamp(self, _logger: object, _method: str, event: _EVENT) -> _EVENT:
-        at = _EPOCH + timedelta(microseconds=self._clock())
-        event["ts"] = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return event
+    def _written(self, _logger: object, _method: str, event: _EVENT) -> str:
+        """Make the line: time, level and what happened first, the rest as it was given. One step, for it is often."""
+        words: dict[str, object] = {"ts": self._now(), "level": event.pop("level"), "msg": event.pop("event")}
+        words.update((_name(name), value) for name, value in event.items())
+        return self._hide(self._form({name: self._cleaned(value) for name, value in words.items()}))
 
-    def _clean(self, _logger: object, _method: str, event: _EVENT) -> _EVENT:
-        return {name: self._cleaned(value) for name, value in event.items()}
+    def _hide(self, text: str) -> str:
+        for secret in self._hidden:
+            text = text.replace(secret, "<secret>")
+        return text
+
+    def _now(self) -> str:
+        at = self._clock()
+        if at // 1_000_000 != self._second:
+            self._second = at // 1_000_000
+            self._shown = (_EPOCH + timedelta(seconds=self._second)).isoformat().removesuffix("+00:00")
+        return f"{self._shown}.{at // 1000 % 1000:03}Z"
 
     def _cleaned(self, value: object) -> object:
         if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
             return value
         text = str(value)
-        for secret in self._hidden:
-            text = text.replace(secret, "<secret>")
         if len(text) > _LONGEST:
-            text = text[:_LONGEST] + "…"
+            text = self._hide(text)[:_LONGEST] + "…"
         return clean(text)
 
 
@@ -144,19 +150,32 @@ def clean(text: str) -> str:
     return text if text.isascii() and text.isprintable() else text.translate(_SWEPT)
 
 
-_FIRST = ("ts", "level", "event")
-
-
-def _in_order(_logger: object, _method: str, event: _EVENT) -> _EVENT:
-    """Put the time, the level and what happened first; the rest as it was given."""
-    first = {("msg" if name == "event" else name): event[name] for name in _FIRST if name in event}
-    return first | {_name(name): value for name, value in event.items() if name not in _FIRST}
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_./-]+", re.ASCII)
+_PLAIN_VALUE = re.compile(r"[^\s\"=\\]*")
 
 
 def _name(name: str) -> str:
     """Make a name of logfmt: spaces, quotes and equals signs would break the line."""
+    if _PLAIN_NAME.fullmatch(name):
+        return name
     return "".join(letter if letter.isalnum() or letter in "_.-/" else "_" for letter in name)
 
 
-def _as_json(_logger: object, _method: str, event: _EVENT) -> str:
-    return json.dumps(event, ensure_ascii=False, allow_nan=False, default=str)
+def _as_logfmt(words: Mapping[str, object]) -> str:
+    return " ".join(f"{name}={_quoted(value)}" for name, value in words.items())
+
+
+def _quoted(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = str(value)
+    if _PLAIN_VALUE.fullmatch(text):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _as_json(words: Mapping[str, object]) -> str:
+    return json.dumps(words, ensure_ascii=False, allow_nan=False, default=str)

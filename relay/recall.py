@@ -39,7 +39,7 @@ class Recall:
     """The memory cache of unchanged bodies, and what was heard through it."""
 
     def __init__(self, alerts_kept: int = 200_000) -> None:
-        self._cache = SimpleMemoryCache()
+        self._cache = SimpleMemoryCache(timeout=0)  # a time-out would cost a timer per call
         self._generation: dict[Group, int] = {}
         self._epoch = 0
         self._size = 0
