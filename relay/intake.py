@@ -21,7 +21,7 @@ from relay.rules.rulebook import Rulebook
 SLICE = 100
 """Alerts classified before the event loop gets a turn."""
 LARGE_BODY = 128 * 1024
-"""Bytes from which a body is parsed in a thread, so that other requests are not held up."""
+"""Bytes from which a body is hashed and parsed in a thread, so that other requests are not held up."""
 _ATTEMPTS = 5
 
 
@@ -73,7 +73,7 @@ class Intake:
 
         Raises BadBody for what can never work and NotTaken (StoreError) for what should come again.
         """
-        digest = body_digest(body)
+        digest = body_digest(body) if len(body) < LARGE_BODY else await asyncio.to_thread(body_digest, body)
         peeked = peek_group_key(body)
         group = (source, peeked or "")
         known = await self._recall.known(group) if peeked is not None else None
@@ -114,7 +114,7 @@ class Intake:
             return plan
 
         plan = await self._keep(draft.lookup, judgement)
-        await self._learn(group, message, plan, known, generation)
+        await self._learn(group, message, draft, plan, known, generation)
         self._tell(message, plan, draft)
         if plan.pages:
             self._wake()
@@ -144,12 +144,12 @@ class Intake:
         return classifier.draft()
 
     async def _learn(
-        self, group: Group, message: WebhookMessage, plan: Plan, known: Known | None, generation: int
+        self, group: Group, message: WebhookMessage, draft: Draft, plan: Plan, known: Known | None, generation: int
     ) -> None:
         """Remember that the ledger says all of this body now."""
         before = known.alerts if known is not None else {}
         alerts = {digest: before[digest] for digest in message.repeated}
-        alerts.update((alert.digest, alert.id) for alert in message.alerts)
+        alerts.update((entry.alert.digest, entry.id) for entry in draft.entries)
         pages = dict.fromkeys((*(known.pages if known is not None else ()), *plan.heard))
         same = known is not None and known.generation == generation
         bodies = (known.bodies if known is not None and same else frozenset()) | {message.digest}
