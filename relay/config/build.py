@@ -226,7 +226,8 @@ def _sources(config: schema.Config, problems: Problems) -> dict[str, Source]:
         for name in ("repeat_interval", "alertmanager_url"):
             if getattr(spec, name) is not None:
                 problems.warn((*path, name), f"{name} of a source is read but not used yet", key=True)
-        found.setdefault(spec.name, Source(spec.name, bool(spec.native_keys)))
+        native = len(config.sources) == 1 if spec.native_keys is None else spec.native_keys
+        found.setdefault(spec.name, Source(spec.name, native))
     _check_native_keys(config.sources, problems)
     return found
 

@@ -146,5 +146,4 @@ class RuleSet:
     def namespace(self, source: str) -> str:
         """Say what is mixed into a source's dedup keys: "" for native keys, else its name."""
         named = self.sources.get(source)
-        native = named is not None and (named.native_keys or len(self.sources) == 1)
-        return "" if native else source
+        return "" if named is not None and named.native_keys else source

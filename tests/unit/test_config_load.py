@@ -364,6 +364,13 @@ def test_sources_reach_the_rule_set(tmp_path: Path) -> None:
     assert [rules.namespace(name) for name in ("a", "b")] == ["", "b"]
 
 
+@pytest.mark.parametrize(("said", "namespace"), [("", ""), (", native_keys: true", ""), (", native_keys: false", "a")])
+def test_a_single_source_has_native_keys_unless_it_says_no(said: str, namespace: str, tmp_path: Path) -> None:
+    rules = loaded(tmp_path, SMALL + f"sources: [{{name: a{said}}}]").rules
+
+    assert [rules.namespace(name) for name in ("", "a", "other")] == ["", namespace, "other"]
+
+
 def test_errors_outside_the_routes_leave_the_tree_to_be_asked(tmp_path: Path) -> None:
     found = examined(tmp_path, paging("routing_key: short", route=", routes: [{matchers: [a=b]}]"))
 
