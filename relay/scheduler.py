@@ -134,7 +134,10 @@ class Scheduler:
 
     async def _mark_keys(self, book: Rulebook) -> None:
         """Mark lines whose routing key is gone or back, and queue what waits for a key that is at hand now."""
-        await self._store.mark_keys(book.keys)
+        marked = await self._store.mark_keys(book.keys)
+        for at in range(0, len(marked), BATCH):  # they may wait in a lane, for a refresh in hours
+            numbers = tuple(marked[at : at + BATCH])
+            await self._store.keep(Lookup(pages=numbers), partial(self._replan, numbers))
         after = -1
         while pages := await self._store.stalled(after, BATCH):
             numbers = tuple(page.id for page in pages)

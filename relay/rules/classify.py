@@ -14,6 +14,8 @@ from relay.rules.ledger import Lookup
 from relay.rules.rulebook import Rulebook
 from relay.rules.ruleset import Route, Target
 
+_COMPLETE = Step("page", "this body of its group is complete: nothing was cut off")
+
 
 class Placement(msgspec.Struct, frozen=True, gc=False):
     """One page an alert belongs to, by one route and one pagerduty_configs entry."""
@@ -92,10 +94,12 @@ class Classifier:
         steps = alert.notes
         for route in self._book.router.match(alert.labels):
             severity, step = severities.decide(route, alert.labels)
+            if step is not None and not self._book.reads_severity(route):
+                step = None  # nobody is paged, or every entry has a severity of its own
             key, labels, note = self._page_key(route, alert)
             placements += self._place(route, key, labels, severity)
             steps = (*steps, self._book.routed[route.id], *(s for s in (step, note) if s is not None))
-        return Entry(alert.id, alert, placements, steps)
+        return Entry(alert.id, alert, placements if len(placements) < 2 else _one_a_page(placements), steps)
 
     def _page_key(self, route: Route, alert: Alert) -> tuple[tuple[str, str], Mapping[str, str], Step | None]:
         """Return ((dedup key, group key), group labels, a reason if the route's own key came out empty)."""
@@ -128,16 +132,17 @@ class Classifier:
 
     def _truncation(self) -> Entry:
         alert = truncation_alert(self._message)
-        worst = self._worst() if alert.status is Status.FIRING else None
+        if alert.status is not Status.FIRING:
+            return Entry(alert.id, alert, (), (_COMPLETE,))
+        steps = (Step("page", alert.annotations["summary"]),)
+        worst = self._worst()
         if worst is None:
-            return Entry(alert.id, alert, (), ())
+            return Entry(alert.id, alert, (), steps)
         key = f"{self._message.group_key}#truncated"
         keys = (dedup_key(self._namespace, key), key)
-        placed: dict[int, Placement] = {}
-        for place in worst.placements:
-            for twin in self._place(place.route, keys, self._message.group_labels, place.severity):
-                placed.setdefault(twin.page, twin)
-        return Entry(alert.id, alert, tuple(placed.values()), ())
+        labels = self._message.group_labels
+        twins = [self._place(place.route, keys, labels, place.severity) for place in worst.placements]
+        return Entry(alert.id, alert, _one_a_page(sum(twins, ())), steps)
 
     def _worst(self) -> Entry | None:
         """The entry with the worst severity, firing ones first; the group itself where nothing was decoded."""
@@ -204,6 +209,16 @@ def _placement(
         severity=target.severity or severity,
         send_resolved=target.send_resolved,
     )
+
+
+def _one_a_page(placements: tuple[Placement, ...]) -> tuple[Placement, ...]:
+    """Keep the worst placement in each page: two routes, or two entries with one key, may bring an alert to it."""
+    worst: dict[int, Placement] = {}
+    for place in placements:
+        known = worst.get(place.page)
+        if known is None or place.severity.rank < known.severity.rank:
+            worst[place.page] = place
+    return tuple(worst.values())
 
 
 def _lookup(entries: tuple[Entry, ...]) -> Lookup:

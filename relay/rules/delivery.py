@@ -24,7 +24,7 @@ def start(page: Page, now: Instant, book: Rulebook, timeout: Duration) -> Starte
     """
     action = _action(page)
     line = _line(page, action, book) if action else None
-    if action is None or line is None or earliest(page, next_step(page)) > now:
+    if action is None or line is None or earliest(page, next_step(page), now) > now:
         return Started(_idle(page, now), None)
     lines = _put(page.lines, _begun(line, action, now, timeout))
     opened = page.sent_severity

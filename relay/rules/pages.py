@@ -46,7 +46,7 @@ def plan(page: Page, now: Instant) -> Page:
     if do is Do.UPDATE:
         return _plan_update(page, now)
     lane = _NEW_LANE[page.severity] if do in (Do.TRIGGER, Do.REOPEN) else Lane.RESOLVE
-    return _queue(page, lane, earliest(page, do), now)
+    return _queue(page, lane, earliest(page, do, now), now)
 
 
 def _plan_update(page: Page, now: Instant) -> Page:
@@ -55,7 +55,7 @@ def _plan_update(page: Page, now: Instant) -> Page:
     shown = page.shown_severity
     rises = shown is not None and page.severity.rank < shown.rank
     wait = SPACING if rises else max(SPACING, page.group_interval)
-    return _queue(page, Lane.UPDATE, page.last_sent_at + wait, now)
+    return _queue(page, Lane.UPDATE, _last_sent(page, now) + wait, now)
 
 
 def reached(page: Page) -> bool:
@@ -71,14 +71,24 @@ def queue_refresh(page: Page, heard_at: Instant) -> Page:
     return replace(page, lane=Lane.REFRESH, due_at=due, delay=due - heard_at, heard_at=heard_at)
 
 
-def earliest(page: Page, do: Do) -> Instant:
+def earliest(page: Page, do: Do, now: Instant) -> Instant:
     """Say before when PagerDuty must not hear of a page again."""
-    after = page.last_sent_at + SPACING if page.last_sent_at else 0
+    after = _last_sent(page, now) + SPACING
     if do is Do.RESOLVE or do is Do.MUTE:
         # An unanswered trigger may still be on its way: wait until its total timeout is over.
-        unanswered = [line.until for line in page.lines if line.state is State.UNKNOWN_TRIGGER]
-        after = max([after, *unanswered])
+        unanswered = [line for line in page.lines if line.state is State.UNKNOWN_TRIGGER and not _ahead(line.at, now)]
+        after = max([after, *(line.until for line in unanswered)])
     return after
+
+
+def _last_sent(page: Page, now: Instant) -> Instant:
+    """Say when a page was last sent; 0 if that lies ahead, or nothing would be sent until the clock is there again."""
+    return 0 if _ahead(page.last_sent_at, now) else page.last_sent_at
+
+
+def _ahead(at: Instant, now: Instant) -> bool:
+    """Say whether something that is over lies ahead: the wall clock was set back since."""
+    return at > now + SPACING
 
 
 def _queue(page: Page, lane: Lane, after: Instant, now: Instant) -> Page:

@@ -374,7 +374,8 @@ def test_an_alert_routed_to_a_receiver_without_pagerduty_is_recorded(tmp_path: P
 
 
 def test_what_max_alerts_cut_off_opens_a_page_of_its_own_until_a_complete_body(desk: Desk) -> None:
-    desk.post(alert(severity="critical"), truncated=3)
+    opened = desk.post(alert(severity="critical"), truncated=3).decisions[-1]
+    assert "3 alerts of group G were cut off" in opened.steps[0].because
     pages = {page.group_key: page for page in desk.engine.pages()}
     cut = pages["G#truncated"]
 
@@ -382,7 +383,8 @@ def test_what_max_alerts_cut_off_opens_a_page_of_its_own_until_a_complete_body(d
     (member,) = desk.engine.of(cut.id)
     assert b"3 alerts of group G were cut off by `max_alerts`: set it to 0" in desk.engine.alerts[member.alert].raw
     assert desk.deliver() == ["trigger base", "trigger base"]
-    desk.post(alert(severity="critical"))
+    closed = desk.post(alert(severity="critical")).decisions[-1]
+    assert closed.steps[0].because == "this body of its group is complete: nothing was cut off"
     assert desk.deliver() == ["resolve base"]
 
 
@@ -519,3 +521,43 @@ def test_a_rotated_key_gets_new_content_where_the_page_is_open_and_new_episodes_
 
     assert {line.key_id: line.state for line in desk.page.lines} == {old.key_id: State.CLOSED, "new": State.OPEN}
     assert [action for action, _ in desk.sent] == [Action.TRIGGER, Action.TRIGGER, Action.RESOLVE, Action.TRIGGER]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_an_alert_that_two_routes_bring_to_one_page_counts_as_the_worst_of_them(first: int, tmp_path: Path) -> None:
+    severities = [["info", "critical"], ["critical", "info"]][first]
+    routes = [{"continue": True, "severity": {"default": word}} for word in severities]
+    desk = Desk(rulebook(tmp_path, json.dumps({"receiver": "a", "group_by": ["alertname"], "routes": routes})))
+
+    desk.post(alert())
+
+    assert (desk.page.severity, desk.page.lane) == (Severity.CRITICAL, Lane.CRITICAL)
+    assert [member.severity for member in desk.engine.of(desk.page.id)] == [Severity.CRITICAL]
+
+
+def test_the_default_severity_is_spoken_of_only_where_it_counts(tmp_path: Path) -> None:
+    def said(route: str, **extra: object) -> str:
+        plan = Desk(rulebook(tmp_path, route, **extra)).post(alert(severity="odd"))
+        return " ".join(step.because for step in plan.decisions[0].steps)
+
+    assert "paged as error (default)" in said("{receiver: a}")
+    assert "default" not in said("{receiver: a}", severity="critical")
+    assert "default" not in said("{receiver: nobody}")
+
+
+def test_what_is_sent_does_not_wait_for_a_clock_that_was_set_back(desk: Desk) -> None:
+    hour = 3600 * SECOND
+    desk.post(alert())
+    desk.deliver()
+    desk.now -= hour
+    desk.post(alert(fires=False))
+    assert desk.deliver() == ["resolve base"]
+    desk.now -= hour
+    desk.post(alert(starts=30))
+    assert desk.deliver() == ["trigger base"]
+    desk.now -= hour
+    desk.post(alert(starts=30), alert("two"))
+    assert desk.deliver() == ["trigger base"]
+    desk.post(alert(fires=False, starts=30, ends=40), alert("two", fires=False))
+    assert desk.deliver(seconds=0) == []
+    assert desk.deliver() == ["resolve base"]
