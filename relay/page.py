@@ -11,6 +11,7 @@
 import base64
 from collections.abc import Mapping
 from enum import IntEnum, StrEnum
+from functools import lru_cache
 
 import msgspec
 
@@ -232,6 +233,7 @@ class Member(msgspec.Struct, frozen=True, gc=False):
         return f"{self.severity.rank} {self.order} {self.route}"
 
 
+@lru_cache(maxsize=1024)
 def short_id(page: int) -> str:
     """Show a page's id as people see it: 13 characters, lower case."""
     return base64.b32encode(page.to_bytes(8, "big")).decode().rstrip("=").lower()
@@ -243,4 +245,5 @@ def page_number(short: str) -> int | None:
         data = base64.b32decode(short.upper() + "===")
     except ValueError:
         return None
-    return int.from_bytes(data, "big") if len(data) == 8 else None
+    number = int.from_bytes(data, "big")
+    return number if len(data) == 8 and number < 2**63 else None  # ids have 63 bits, as stable_id makes them

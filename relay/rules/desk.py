@@ -43,6 +43,10 @@ class Desk:
         self._held: dict[int, Held] = {}
         self._touched: dict[int, bool] = {}
         """Pages to write, and whether what they should show has changed."""
+        self._places: dict[int, int] = {}
+        """Where the alerts placed in a page go, until the pages' states change."""
+        self._counted: dict[int, dict[str, int]] = {}
+        """By page, what is still to be added to its tally: one new row for a thousand members."""
         self._written: dict[tuple[int, int], Member] = {}
         self._left: list[tuple[int, int]] = []
         self._moved: dict[int, int] = {}
@@ -117,13 +121,20 @@ class Desk:
     def _count(self, member: Member | None, by: int) -> None:
         if member is None or not member.firing:
             return
-        page = self.pages[member.page]
         if member.suppressed:
+            page = self.pages[member.page]
             self.pages[page.id] = replace(page, quiet=page.quiet + by)
             return
-        tally = dict(page.tally)
-        tally[member.tally_key] = tally.get(member.tally_key, 0) + by
-        self.pages[page.id] = replace(page, tally={key: n for key, n in tally.items() if n > 0})
+        counted, key = self._counted.setdefault(member.page, {}), member.tally_key
+        counted[key] = counted.get(key, 0) + by
+
+    def _tally(self) -> None:
+        """Write what was counted into the pages' rows."""
+        for number, counted in self._counted.items():
+            page = self.pages[number]
+            tally = {key: page.tally.get(key, 0) + counted.get(key, 0) for key in (*page.tally, *counted)}
+            self.pages[number] = replace(page, tally={key: n for key, n in tally.items() if n > 0})
+        self._counted.clear()
 
     # Pages
 
@@ -139,6 +150,12 @@ class Desk:
 
     def _current(self, place: Placement, source: str) -> Page:
         """Find the page a placement means: the live one of its chain, else the first; never one that was left open."""
+        known = self._places.get(place.page)
+        if known is None:
+            known = self._places[place.page] = self._found(place, source).id
+        return self.pages[known]
+
+    def _found(self, place: Placement, source: str) -> Page:
         base = self.pages.get(place.page)
         if base is None:
             return self._create(place, source)
@@ -204,6 +221,8 @@ class Desk:
 
     def transition(self) -> None:
         """Say what is wanted of each page that was touched, and when its next delivery is due."""
+        self._places.clear()
+        self._tally()
         for number in tuple(self._touched):
             page = self._transition(self.pages[number], changed=self._touched[number])
             self.pages[number] = page
@@ -229,7 +248,8 @@ class Desk:
         if page.delivered in (State.OPEN, State.UNKNOWN_TRIGGER) and not page.left_open:
             self._note(page, "fired again before its resolve was sent: the same incident goes on")
             return replace(page, again=page.again + 1, closed_at=0)
-        self._cleared.append(page.id)
+        if page.id in self.ledger.pages:
+            self._cleared.append(page.id)
         return replace(
             page,
             severity=Severity.INFO,

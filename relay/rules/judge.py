@@ -59,7 +59,7 @@ def _fires(entry: Entry, draft: Draft, desk: Desk) -> _Finding:
     steps = entry.steps + _episode_notes(entry.alert, held)
     _hold(entry, held, draft, desk)
     joins = [desk.join(entry.id, place, draft.source) for place in entry.placements]
-    pages = tuple(join.page for join in joins)
+    pages = tuple([join.page for join in joins])
     if not entry.placements:
         return _Finding(entry.alert, Verdict.NOT_OURS if fresh else Verdict.REPEATS, (), steps, True)
     if any(join.opens for join in joins):
@@ -144,7 +144,8 @@ def _decision(finding: _Finding, desk: Desk) -> Decision:
         steps = (*steps, Step("page", "it resolved before its page was ever sent: nobody is paged"))
     if verdict is Verdict.NOT_OURS:
         steps = (*steps, Step("route", "no receiver it is routed to has a PagerDuty integration"))
-    steps += tuple(step for page in pages for step in desk.notes.get(page, ()))
+    if desk.notes:
+        steps += tuple(step for page in pages for step in desk.notes.get(page, ()))
     alert = finding.alert
     name = alert.labels.get("alertname", "")
     shown = tuple(short_id(page) for page in pages)

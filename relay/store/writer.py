@@ -121,10 +121,11 @@ class Writer:
         db.execute("BEGIN IMMEDIATE")
         before = db.total_changes
         started = time.monotonic()
-        if batch:
-            _attempt(db, batch[0])
-        while self._more(batch, started):
-            _attempt(db, batch[-1])
+        smooth = not batch or _tried(db, batch[0])
+        while smooth and self._more(batch, started):
+            smooth = _tried(db, batch[-1])
+        if not smooth:
+            before = _one_by_one(db, batch)
         if db.total_changes != before or self._last or not batch:
             _attempt(db, _Request(self._ride, None))
         wrote = db.total_changes != before
@@ -154,6 +155,33 @@ class Writer:
             self._loop.call_soon_threadsafe(_tell, batch)
         except RuntimeError:
             return  # the loop is closed: nobody waits any more
+
+
+def _tried(db: sqlite3.Connection, request: _Request) -> bool:
+    """Run one request; False if it failed with something written, which only undoing the whole batch takes back.
+
+    A SAVEPOINT for each would have SQLite copy every block they touch, and nearly none of them fail.
+    """
+    before = db.total_changes
+    try:
+        request.result = request.work(db)
+    except Exception as error:
+        if not db.in_transaction:
+            raise  # SQLite gave the whole transaction up (disk full, I/O error)
+        request.error = _worded(error)
+        return db.total_changes == before
+    return True
+
+
+def _one_by_one(db: sqlite3.Connection, batch: list[_Request]) -> int:
+    """Undo a batch and run each of its requests again on its own; return the changes there were before."""
+    db.execute("ROLLBACK")
+    db.execute("BEGIN IMMEDIATE")
+    before = db.total_changes
+    for request in batch:
+        request.result = request.error = None
+        _attempt(db, request)
+    return before
 
 
 def _attempt(db: sqlite3.Connection, request: _Request) -> None:
