@@ -5,7 +5,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -71,6 +71,8 @@ class Group:
 
     name: str
     instances: list[Instance]
+    restless: float
+    """Chance that it changes before it is posted again. In a quiet group a mistake stays to be seen."""
     said: list[Said] = field(default_factory=list)
     settled: bool = True
     """Whether the last body that was acknowledged says what is true now."""
@@ -86,6 +88,12 @@ class Group:
     @property
     def firing(self) -> list[Instance]:
         return [one for one in self.instances if one.firing]
+
+    def change(self, instances: Sequence[Instance]) -> None:
+        """Let these fire if they do not, and resolve if they do."""
+        for one in instances:
+            one.toggle()
+            self.settled = False
 
     def body(self) -> tuple[dict[str, Any], dict[str, tuple[int, bool]]] | None:
         """Return what the group would post now, and the same in short; None if that is nothing."""
@@ -125,7 +133,7 @@ def make_groups(count: int, chance: random.Random) -> list[Group]:
             {"alertname": name, "instance": f"i{place}", "severity": chance.choice(SEVERITIES)}
             for place in range(chance.randint(1, 4))
         ]
-        groups.append(Group(name, [Instance(one["instance"], one) for one in labels]))
+        groups.append(Group(name, [Instance(one["instance"], one) for one in labels], chance.choice((0.5, 0.2, 0.05))))
     return groups
 
 
@@ -139,6 +147,8 @@ class Producer:
         self.in_flight = 0
         self.changing = True
         """Whether alerts fire and resolve; else each group only says again what is true."""
+        self.ending = False
+        """Whether everything resolves."""
         self._url = url
         self._chance = random.Random(seed)
         self._running = True
@@ -167,10 +177,10 @@ class Producer:
     async def _play(self, group: Group, session: aiohttp.ClientSession) -> None:
         while self._running:
             await asyncio.sleep(self._chance.uniform(0.02, 0.4))
-            if self.changing and self._chance.random() < 0.6:
-                for one in self._chance.sample(group.instances, self._chance.randint(1, len(group.instances))):
-                    one.toggle()
-                group.settled = False
+            if self.ending:
+                group.change(group.firing)
+            elif self.changing and self._chance.random() < group.restless:
+                group.change(self._chance.sample(group.instances, self._chance.randint(1, len(group.instances))))
             if not group.settled or self._chance.random() < 0.3:
                 await self._flush(group, session)
 
