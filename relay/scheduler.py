@@ -16,7 +16,7 @@ from relay.rules.rulebook import Rulebook
 from relay.store import SqliteStore
 
 TICK: Duration = 5 * SECOND
-HEARD_EVERY: Duration = 20 * SECOND
+HEARD_EVERY: Duration = 15 * SECOND
 PRUNE_EVERY: Duration = 10 * MINUTE
 STEP: Duration = 2 * SECOND
 """A wall clock that moved this much against the steady one was set."""

@@ -203,8 +203,8 @@ class Dispatcher:
         settled = await self._settle(replace(claim, attempt=attempt), settlement)
         self._flying[page.integration] -= 1
         self._tell(claim, settled, outcome, took)
-        if settled.successor is not None or page.predecessor is not None:
-            self._judged()
+        if attempt.action is Action.TRIGGER and attempt.lane is not Lane.REFRESH:
+            self._judged()  # pages that waited for this one may go on
         self.wake()
 
     async def _settle(self, claim: Claim, settlement: Callable[[Page], Settled]) -> Page:

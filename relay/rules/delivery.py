@@ -6,7 +6,7 @@ from relay.alert import SECOND, Duration, Instant
 from relay.event import Action, Delivered, Outcome, Rejected, Retry
 from relay.page import Do, Lane, Line, Page, State, Wanted
 from relay.rules.ledger import Attempt, Settled, Started
-from relay.rules.pages import earliest, next_step, plan, reached
+from relay.rules.pages import earliest, next_step, plan, reached, rises_across_urgency
 from relay.rules.rulebook import Rulebook
 
 BACKOFF_CAP: Duration = 60 * SECOND
@@ -27,10 +27,10 @@ def start(page: Page, now: Instant, book: Rulebook, timeout: Duration) -> Starte
     if action is None or line is None or earliest(page, next_step(page), now) > now:
         return Started(_idle(page, now), None)
     lines = _put(page.lines, _begun(line, action, now, timeout))
-    opened = page.sent_severity
+    opened, shown = page.sent_severity, page.shown_severity
     if action is Action.TRIGGER and (opened is None or page.delivered not in (State.OPEN, State.UNKNOWN_TRIGGER)):
-        opened = page.severity
-    started = replace(page, lines=lines, in_flight=True, sent_severity=opened)
+        opened, shown = page.severity, None
+    started = replace(page, lines=lines, in_flight=True, sent_severity=opened, shown_severity=shown)
     attempt = Attempt(
         id=0,
         page=page.id,
@@ -122,6 +122,8 @@ def settle(
             superseded = attempt.revision != page.revision or attempt.episode != page.episode
             page = replace(page, dead="" if superseded else dead, last_error=dead, failures=page.failures + 1)
             ended = replace(attempt, outcome="rejected", reason=reason, message=message)
+    if rises_across_urgency(page):
+        page = replace(page, judge_at=now)
     judge = (page.predecessor,) if page.predecessor is not None and reached(page) else ()
     return Settled(_replan(page, now, outcome), replace(ended, ended_at=now), judge)
 
@@ -137,7 +139,9 @@ def _replan(page: Page, now: Instant, outcome: Outcome | None) -> Page:
 
 
 def _unchanged(page: Page, attempt: Attempt, line: Line | None) -> Page:
-    return replace(_fall_back(page, line), sent_revision=attempt.revision, shown_severity=page.severity)
+    in_step = attempt.revision == page.revision
+    shown = page.severity if in_step else page.shown_severity
+    return replace(_fall_back(page, line), sent_revision=attempt.revision, shown_severity=shown)
 
 
 def _delivered(page: Page, attempt: Attempt, line: Line | None, now: Instant, digest: str) -> Page:
@@ -146,6 +150,8 @@ def _delivered(page: Page, attempt: Attempt, line: Line | None, now: Instant, di
         page = replace(page, lines=_put(page.lines, replace(line, state=state, prior=None)))
     page = replace(page, last_sent_at=now, failures=0, last_error="")
     if attempt.action is Action.RESOLVE:
+        if attempt.episode != page.episode:
+            page = replace(page, sent_severity=None, shown_severity=None)
         shut = page.wanted is Wanted.CLOSED and page.delivered is State.CLOSED
         return replace(
             page,

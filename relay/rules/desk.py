@@ -10,7 +10,7 @@ from relay.event import Severity
 from relay.page import Member, Page, State, Wanted, short_id
 from relay.rules.classify import Placement
 from relay.rules.ledger import Held, Ledger, Plan
-from relay.rules.pages import done, linked_key, plan
+from relay.rules.pages import done, linked_key, plan, rises_across_urgency
 from relay.rules.rulebook import Rulebook
 
 _WORDS = tuple(Severity)
@@ -52,6 +52,8 @@ class Desk:
         self._moved: dict[int, int] = {}
         self._cleared: list[int] = []
         self._judge: list[int] = []
+        self._opened: set[int] = set()
+        """Pages that an alert of this message has joined."""
 
     # Alerts
 
@@ -84,7 +86,8 @@ class Desk:
                 joined_at=self.now,
             )
         )
-        opens = page.wanted is Wanted.CLOSED
+        opens = page.wanted is Wanted.CLOSED and page.id not in self._opened
+        self._opened.add(page.id)
         return Join(page.id, opens=opens, joins=not opens)
 
     def leave_firing(self, alert: int) -> tuple[int, ...]:
@@ -226,7 +229,7 @@ class Desk:
         for number in tuple(self._touched):
             page = self._transition(self.pages[number], changed=self._touched[number])
             self.pages[number] = page
-            if _rises_across_urgency(page):
+            if rises_across_urgency(page):
                 self._hand_over(page)
         for number in self._touched:
             self.pages[number] = plan(self.pages[number], self.now)
@@ -250,13 +253,15 @@ class Desk:
             return replace(page, again=page.again + 1, closed_at=0)
         if page.id in self.ledger.pages:
             self._cleared.append(page.id)
+        # A resolve under way may turn out not to have been taken: then the old incident keeps its urgency.
+        resolving = page.in_flight and page.delivered is State.UNKNOWN_RESOLVE
         return replace(
             page,
             severity=Severity.INFO,
             episode=page.episode + 1,
             again=0,
-            sent_severity=None,
-            shown_severity=None,
+            sent_severity=page.sent_severity if resolving else None,
+            shown_severity=page.shown_severity if resolving else None,
             sent_digest="",
             opened_at=self.now,
             changed_at=self.now,
@@ -355,16 +360,3 @@ def _shown(member: Member) -> tuple[bool, bool, Severity]:
 def _read_tally(key: str) -> tuple[int, int, str]:
     rank, order, route = key.split(" ", 2)
     return int(rank), int(order), route
-
-
-def _rises_across_urgency(page: Page) -> bool:
-    opened = page.sent_severity
-    return (
-        page.wanted is Wanted.OPEN
-        and not page.handed_over
-        and page.regroup_urgency
-        and opened is not None
-        and not opened.urgent
-        and page.severity.urgent
-        and page.delivered in (State.OPEN, State.UNKNOWN_TRIGGER)
-    )

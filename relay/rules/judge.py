@@ -141,7 +141,9 @@ def _decision(finding: _Finding, desk: Desk) -> Decision:
     pages = tuple(dict.fromkeys(desk.moved_to(page) for page in finding.pages))
     if verdict is Verdict.RESOLVES and pages and all(_superseded(desk.pages[page]) for page in pages):
         verdict = Verdict.SUPERSEDES
-        steps = (*steps, Step("page", "it resolved before its page was ever sent: nobody is paged"))
+        refused = any(desk.ledger.pages[page].dead for page in pages if page in desk.ledger.pages)
+        sent = "PagerDuty had refused its page" if refused else "it resolved before its page was ever sent"
+        steps = (*steps, Step("page", f"{sent}: nobody is paged"))
     if verdict is Verdict.NOT_OURS:
         steps = (*steps, Step("route", "no receiver it is routed to has a PagerDuty integration"))
     if desk.notes:

@@ -63,6 +63,20 @@ def reached(page: Page) -> bool:
     return page.shown_severity is not None and page.delivered in (State.OPEN, State.UNKNOWN_TRIGGER)
 
 
+def rises_across_urgency(page: Page) -> bool:
+    """Say whether a page got worse than what fixed its urgency at PagerDuty, which would notify nobody of it."""
+    opened = page.sent_severity
+    return (
+        page.wanted is Wanted.OPEN
+        and not page.handed_over
+        and page.regroup_urgency
+        and opened is not None
+        and not opened.urgent
+        and page.severity.urgent
+        and page.delivered in (State.OPEN, State.UNKNOWN_TRIGGER)
+    )
+
+
 def queue_refresh(page: Page, heard_at: Instant) -> Page:
     """Queue an open page of which a firing member was heard since its last delivery for its next refresh."""
     if not page.repeat_interval or page.handed_over or heard_at <= page.last_sent_at:

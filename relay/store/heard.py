@@ -14,7 +14,7 @@ from relay.store import codec
 from relay.store.ledger import write_pages
 from relay.store.queries import query
 
-_WAIT_AT_MOST = 60.0
+_WAIT_AT_MOST = 40.0
 """Seconds until they are written although nothing else is."""
 _ROWS_AT_ONCE = 2_000
 """Per commit, so that a page that waits to be kept does not wait for these."""

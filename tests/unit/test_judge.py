@@ -354,6 +354,33 @@ def test_the_old_page_closes_although_the_linked_one_is_being_updated_when_it_is
     assert desk.deliver() == ["resolve base"]
 
 
+def test_a_critical_that_fires_while_a_warnings_resolve_fails_opens_a_page_of_its_own(desk: Desk) -> None:
+    desk.post(alert("one"))
+    desk.deliver()
+    desk.post(alert("one", fires=False))
+    desk.now += 2 * SECOND
+    (resolve,) = desk.claim()
+    desk.post(alert("two", severity="critical"))
+
+    desk.settle(resolve, Retry("rateLimited", ambiguous=False))
+    desk.look_again()
+
+    assert desk.deliver() == ["trigger /2"]
+
+
+def test_of_the_alerts_of_one_message_the_first_opens_the_page_and_the_others_join_it(desk: Desk) -> None:
+    assert verdicts(desk.post(alert("one"), alert("two"))) == [Verdict.OPENS, Verdict.JOINS]
+
+
+def test_a_resolve_of_what_pagerduty_refused_says_so(desk: Desk) -> None:
+    desk.post(alert())
+    desk.deliver(Rejected("clientError", "made up"))
+
+    plan = desk.post(alert(fires=False))
+
+    assert "PagerDuty had refused its page" in plan.decisions[0].steps[-1].because
+
+
 def test_regroup_can_be_turned_off(tmp_path: Path) -> None:
     desk = Desk(rulebook(tmp_path, "{receiver: a, group_by: [alertname], regroup: {urgency: false}}"))
     desk.post(alert("one"))
