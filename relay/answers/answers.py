@@ -60,14 +60,22 @@ class Answers:
         self,
         *,
         dedup_key: str | None = None,
+        fingerprint: str | None = None,
         wanted: Wanted | None = None,
         delivered: State | None = None,
         receiver: str | None = None,
         limit: int = 100,
         after: int | None = None,
     ) -> Pages:
-        """List pages by id, from the first one after `after`; each argument that is given narrows the list."""
+        """List pages by id, from the first one after `after`; each argument that is given narrows the list.
+
+        `fingerprint` stands alone: the pages that alert is a member of.
+        """
         names, now = await self._names(), self._clock()
+        if fingerprint is not None:
+            held = await self._store.pages_holding(fingerprint, limit)
+            lines = [show.line(page, names.get(page.integration, show.GONE), now) for page in held]
+            return Pages(pages=tuple(lines), next=None)
         found: list[Page] = []
         more = True
         while more and len(found) <= limit:

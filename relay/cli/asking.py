@@ -36,8 +36,8 @@ class Asked(Protocol):
         """Show one page by its short id; None if there is none."""
         ...
 
-    async def pages(self, dedup_key: str) -> Pages:
-        """List the pages with this dedup key."""
+    async def pages(self, *, dedup_key: str = "", fingerprint: str = "") -> Pages:
+        """List the pages with this dedup key, or those that hold this alert."""
         ...
 
     async def decisions(self, *, page: str = "", fingerprint: str = "", limit: int = 100) -> Decisions:
@@ -77,8 +77,9 @@ class Remote:
     async def page(self, name: str) -> PageAnswer | None:
         return await self._ask("GET", f"/api/v1/pages/{quote(name, safe='')}", PageAnswer)
 
-    async def pages(self, dedup_key: str) -> Pages:
-        found = await self._ask("GET", "/api/v1/pages", Pages, {"dedup_key": dedup_key})
+    async def pages(self, *, dedup_key: str = "", fingerprint: str = "") -> Pages:
+        asked = {"fingerprint": fingerprint} if fingerprint else {"dedup_key": dedup_key}
+        found = await self._ask("GET", "/api/v1/pages", Pages, asked)
         return found or Pages(pages=(), next=None)
 
     async def decisions(self, *, page: str = "", fingerprint: str = "", limit: int = 100) -> Decisions:
@@ -124,8 +125,8 @@ class Local:
         number = page_number(name)
         return None if number is None else await self._answers.page(number)
 
-    async def pages(self, dedup_key: str) -> Pages:
-        return await self._answers.pages(dedup_key=dedup_key)
+    async def pages(self, *, dedup_key: str = "", fingerprint: str = "") -> Pages:
+        return await self._answers.pages(dedup_key=dedup_key or None, fingerprint=fingerprint or None)
 
     async def decisions(self, *, page: str = "", fingerprint: str = "", limit: int = 100) -> Decisions:
         number = page_number(page) if page else None

@@ -130,7 +130,8 @@ async def _found(what: str, relay: Asked) -> Found | None:
         return await _of_pages([page], relay)
     if re.fullmatch(r"[0-9a-fA-F]{16}", what) and (found := await _of_alert(what.lower(), relay)) is not None:
         return found
-    named = [page for line in (await relay.pages(what)).pages if (page := await relay.page(line.id)) is not None]
+    lines = (await relay.pages(dedup_key=what)).pages
+    named = [page for line in lines if (page := await relay.page(line.id)) is not None]
     return await _of_pages(named, relay) if named else None
 
 
@@ -148,9 +149,10 @@ async def _of_pages(pages: list[PageAnswer], relay: Asked) -> Found:
 
 async def _of_alert(fingerprint: str, relay: Asked) -> Found | None:
     decisions = list((await relay.decisions(fingerprint=fingerprint, limit=MESSAGES)).decisions)
-    names = list(dict.fromkeys(name for one in decisions for name in one.pages))[:_PAGES]
+    holding = [line.id for line in (await relay.pages(fingerprint=fingerprint)).pages]
+    names = list(dict.fromkeys([*(name for one in decisions for name in one.pages), *holding]))[:_PAGES]
     pages = [page for name in names if (page := await relay.page(name)) is not None]
-    return Found(pages, decisions) if decisions else None
+    return Found(pages, decisions) if decisions or pages else None
 
 
 def _newest_first(decisions: list[DecisionAnswer]) -> list[DecisionAnswer]:

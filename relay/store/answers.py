@@ -65,6 +65,12 @@ def page_ids(db: Connection, dedup_key: str) -> list[int]:
     return [page.id for page in _pages(db, "pages_by_dedup_key", terms)]
 
 
+def pages_holding(db: Connection, fingerprint: str, limit: int) -> list[Page]:
+    """List the pages that an alert is a member of, whichever source sent it."""
+    found = codec.ids([held.id for held in alerts(db, fingerprint)])
+    return _pages(db, "pages_holding", {"alerts": found, "limit": limit})
+
+
 def attempts(db: Connection, page: int, limit: int) -> list[Attempt]:
     """List a page's attempts, newest first."""
     rows = db.execute(query("answers", "attempts_of_page"), (page, limit)).fetchall()

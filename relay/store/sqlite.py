@@ -184,6 +184,10 @@ class SqliteStore:
         """
         return await self._people.ask(lambda db: answers.pages(db, dedup_key, wanted, delivered, waiting, limit, after))
 
+    async def pages_holding(self, fingerprint: str, limit: int = 100) -> list[Page]:
+        """List the pages by id that an alert is a member of, whichever source sent it."""
+        return await self._people.ask(lambda db: answers.pages_holding(db, fingerprint, limit))
+
     async def page_ids(self, dedup_key: str) -> list[int]:
         """Name the pages with this dedup key: one for each integration that has it."""
         return await self._people.ask(lambda db: answers.page_ids(db, dedup_key))

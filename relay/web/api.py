@@ -30,9 +30,10 @@ class Api:
 
     async def pages(self, request: web.Request) -> web.Response:
         """List pages."""
-        asked = _asked(request, "dedup_key", "wanted", "delivered", "receiver", "limit", "after")
+        asked = _asked(request, "dedup_key", "fingerprint", "wanted", "delivered", "receiver", "limit", "after")
         found = await self._answers().pages(
             dedup_key=asked.get("dedup_key"),
+            fingerprint=asked.get("fingerprint"),
             wanted=_word(asked, "wanted", Wanted),
             delivered=_word(asked, "delivered", State),
             receiver=asked.get("receiver"),

@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from click.testing import CliRunner, Result
 
+from relay.alert import DAY
 from relay.cli.explain import explain
 from relay.event import Rejected
 from relay.store import acquire
@@ -68,6 +69,17 @@ async def test_an_alert_is_explained_by_its_fingerprint(house: House) -> None:
     assert re.search(rf"resolved  HighLatency {fingerprint}: supersedes page", told)
     assert "it resolved before its page was ever sent: nobody is paged" in told
     assert "superseded" in told.splitlines()[0]
+
+
+async def test_an_alert_whose_decisions_are_forgotten_is_explained_by_the_page_that_holds_it(house: House) -> None:
+    answer = await house.post(message(alert()))
+    await house.deliver()
+    house.now += 8 * DAY
+    await house.store.prune(house.now - 7 * DAY, 100)
+
+    told = await _told(house, answer["decisions"][0]["fingerprint"])
+
+    assert told.startswith(f"page {(await _page(house))['id']}: open, critical\n")
 
 
 async def test_a_dead_letter_is_explained_with_pagerdutys_words(house: House) -> None:

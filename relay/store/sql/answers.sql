@@ -32,6 +32,11 @@ WHERE id > :after AND (:wanted IS NULL OR wanted = :wanted) AND (:delivered IS N
     AND (:waiting IS NULL OR (lane IS NOT NULL AND in_flight = 0) = :waiting)
 ORDER BY id LIMIT :limit;
 
+-- name: pages_holding
+SELECT {pages}
+FROM pages WHERE id IN (SELECT page FROM members WHERE alert IN (SELECT value FROM json_each(:alerts)))
+ORDER BY id LIMIT :limit;
+
 -- name: attempts_of_page
 SELECT {attempts}
 FROM attempts WHERE page = ? ORDER BY id DESC LIMIT ?;
