@@ -85,6 +85,12 @@ class Scene:
         wait_for(lambda: set(self.sandbox.open()) == expected, f"open at the sandbox: {sorted(expected)}", within)
         return self.sandbox.open()
 
+    def settled(self, relay: Relay) -> None:
+        """Wait until a relay has nothing to send, and has written down how every call ended."""
+        wait_for(
+            lambda: not any(page["lane"] or page["in_flight"] for page in relay.pages()), "the relay has nothing to do"
+        )
+
     def incidents(self, dedup_key: str) -> list[int]:
         """Return the numbers of all incidents a dedup key ever had, oldest first."""
         found = [line["incident"] for line in self.sandbox.requests() if line["dedup_key"] == dedup_key]

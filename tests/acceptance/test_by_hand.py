@@ -160,6 +160,7 @@ def test_metrics_are_as_promtool_wants_them(scene: Scene) -> None:
     relay = scene.stage().relay()
     fire(relay, "Down")
     scene.shows(base_key("Down"))
+    scene.settled(relay)
 
     metrics = call("GET", f"{relay.url}/metrics")
     checked = subprocess.run([promtool, "check", "metrics"], input=metrics.body, capture_output=True, check=False)

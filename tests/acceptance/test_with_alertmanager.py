@@ -140,6 +140,7 @@ def test_the_relay_is_away_for_a_while(scene: Scene, how: str) -> None:
     down, slow, full = base_key("Down"), base_key("Slow"), base_key("Full")
     alertmanager.fire(DOWN, SLOW)
     scene.shows(down, slow)
+    scene.settled(relay)
 
     if how == "killed":
         relay.kill()
