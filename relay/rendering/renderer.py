@@ -117,6 +117,8 @@ class Renderer:
         while trip.waiting:
             match await worker.receive():
                 case Done(number, rendered):
+                    if not trip.asked(number, rendered):
+                        raise WorkerLost("it answered what was not asked")
                     trip.done(number, rendered)
                 case Lost(number, field, because):
                     self._lost(trip, number, field, because)
@@ -193,6 +195,11 @@ class _Trip:
         if id(texts) not in self._texts:
             self._texts[id(texts)] = msgspec.msgpack.encode(texts)
         return self._texts[id(texts)]
+
+    def asked(self, number: int, rendered: Rendered) -> bool:
+        """Say whether an answer is about one of these pages: one to another batch would page for something else."""
+        job = self._jobs.get(number)
+        return job is not None and job[0].dedup_key == rendered.event.dedup_key
 
     def done(self, number: int, rendered: Rendered) -> None:
         if self.waiting.pop(number, None) is not None:

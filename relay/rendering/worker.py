@@ -40,7 +40,6 @@ FLUSH_AFTER = 0.5
 """Seconds for which an answer is kept back at most."""
 
 _DEFAULTS = ("description", "source", "class", "component", "group", "client", "client_url")
-_MOST_IDLE_DEATHS = 5
 
 
 class _At(IntEnum):
@@ -95,8 +94,8 @@ def _engine(sources: Mapping[str, str]) -> Engine:
 
 
 def _nursery(engine: Engine, source: int, sink: int) -> int:
-    """Fork a child, and another one whenever it dies of its work; return the exit status."""
-    mark, first, idle_deaths = _Mark(), b"", 0
+    """Fork a child, and another one whenever it dies of a field; return the exit status."""
+    mark, first = _Mark(), b""
     while True:
         child = os.fork()
         if child == 0:
@@ -105,9 +104,10 @@ def _nursery(engine: Engine, source: int, sink: int) -> int:
         if os.waitstatus_to_exitcode(status) == 0:
             return 0
         at, number, field = mark.get()
-        idle_deaths = idle_deaths + 1 if at == _At.IDLE else 0
-        if at == _At.TALKING or idle_deaths > _MOST_IDLE_DEATHS:
-            return 1  # half a frame may be in the pipe: only a new pipe helps
+        if at != _At.RENDERING:
+            # Half a frame may be in the pipe; or nobody asked, and the answer would be taken for one to the next batch:
+            # only a new pipe helps.
+            return 1
         first = _answer(Lost(number, field, _because(status)))
 
 

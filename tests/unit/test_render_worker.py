@@ -239,6 +239,19 @@ async def test_a_worker_that_is_killed_is_replaced(renderer: Renderer) -> None:
     assert after_all.event.summary == DEFAULT
 
 
+async def test_a_worker_that_dies_idle_answers_for_no_page_but_its_own(renderer: Renderer) -> None:
+    """As where the kernel wants its memory back: what it was asked next must not be answered twice."""
+    await one(renderer)
+    (child,) = children(nursery(renderer))
+    os.kill(child, signal.SIGKILL)
+    await asyncio.sleep(0.1)  # until the nursery has seen it
+    pages = [page(member(name), dedup_key=name * 64) for name in "xyz"]
+    rendered = [(await renderer.render([(one_page, Texts())]))[0] for one_page in pages]
+
+    assert [answer.event.dedup_key for answer in rendered] == [one_page.dedup_key for one_page in pages]
+    assert not any(answer.failed_fields for answer in rendered)
+
+
 async def test_signals_that_end_the_relay_do_not_end_its_worker_first(renderer: Renderer) -> None:
     pid = nursery(renderer)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
