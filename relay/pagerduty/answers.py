@@ -57,7 +57,7 @@ def retry_after(headers: Mapping[str, str]) -> Duration | None:
 def _http_date(text: str) -> datetime | None:
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return date if date.tzinfo else None
 

@@ -108,7 +108,7 @@ class EventSender:
         )
         async with request as response:
             progress.deadline.reschedule(None)  # the status is there, and it alone decides
-            return judge(response.status, response.headers, await _read(response))
+            return judge(response.status, response.headers, _silenced(await _read(response), key))
 
     async def _way(self, key: Key) -> Way:
         """Work the way out once for each Key; a reload brings new Keys, and so reads renewed certificates."""
@@ -250,6 +250,21 @@ def _redacted(outcome: Outcome, key: Key) -> Outcome:
     if isinstance(outcome, Rejected):
         return Rejected(outcome.reason, message)
     return Retry(outcome.reason, message, outcome.after, outcome.ambiguous, outcome.configuration)
+
+
+_TELLING = 4
+"""So many characters of a secret at the end of what was read are taken for its beginning."""
+
+
+def _silenced(answer: bytes, key: Key) -> bytes:
+    """Take our secrets out of an answer before it is shortened, also one that what was read breaks off in."""
+    for secret in (text.encode() for text in _secrets(key)):
+        answer = answer.replace(secret, b"<secret>")
+        for size in range(len(secret) - 1, _TELLING - 1, -1):
+            if answer.endswith(secret[:size]):
+                answer = answer[:-size] + b"<secret>"
+                break
+    return answer
 
 
 def _secrets(key: Key) -> list[str]:

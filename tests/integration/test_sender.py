@@ -246,6 +246,10 @@ DATE = "Wed, 25 Nov 2026 10:00:00 GMT"
         (429, {"Retry-After": "Wed, 25 Nov 2027 10:00:09 GMT", "Date": DATE}, b"",
          Retry("rateLimited", "HTTP 429", 300 * SECOND, False)),
         (429, {"Retry-After": "Wed, 25 Nov 2026 10:00:09 GMT"}, b"", Retry("rateLimited", "HTTP 429", None, False)),
+        (429, {"Retry-After": f"Wed, 25 Nov {'9' * 20} 10:00:09 GMT", "Date": DATE}, b"",
+         Retry("rateLimited", "HTTP 429", None, False)),
+        (429, {"Retry-After": f"Wed, 25 Nov 2026 10:00:09 +{'9' * 20}", "Date": DATE}, b"",
+         Retry("rateLimited", "HTTP 429", None, False)),
         (500, {}, b'{"message":"boom"}', Retry("serverError", "HTTP 500: boom")),
         (503, {"Retry-After": "2"}, b"", Retry("serverError", "HTTP 503", 2 * SECOND)),
         (504, {}, b"<html>\n<b>late</b>", Retry("serverError", "HTTP 504: <html> <b>late</b>")),
@@ -755,6 +759,19 @@ async def test_a_server_that_echoes_the_key_does_not_get_it_into_outcomes_or_log
 
     for secret in (ROUTING_KEY, "hunter22", "sesame99"):
         assert secret not in repr(outcome) + caplog.text
+
+
+@pytest.mark.parametrize("echoed", ["x" * 270 + ROUTING_KEY, " " * (64 * 1024 - 20) + ROUTING_KEY, ROUTING_KEY[:20]])
+async def test_nor_a_part_of_the_key_where_the_answer_is_cut(echoed: str) -> None:
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request(reader)
+        writer.write(answer(503, echoed.encode()))
+
+    server = Server(echo)
+    async with server.running(), sender(f"http://127.0.0.1:{server.port}/") as send:
+        outcome = await send(TRIGGER)
+
+    assert ROUTING_KEY[:8] not in repr(outcome)
 
 
 async def test_a_renewed_key_is_reached_by_its_own_way(certificate: tuple[Path, Path], secure: Server) -> None:
