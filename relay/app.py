@@ -86,7 +86,9 @@ class App:
         self._metrics = Metrics(relay.__version__)
         self._stop = asyncio.Event()
         self._not_ready: str | None = "starting"
-        self._keys: dict[str, Key] = {}
+        self._keys: Mapping[str, Key] = {}
+        self._keys_before: Mapping[str, Key] = {}
+        """Those of the configuration before: what was claimed under it may still be on its way out."""
         self._reloading = asyncio.Lock()
         self._house: House | None = None
 
@@ -173,11 +175,11 @@ class App:
         store.on_commit(lambda seconds, _: self._metrics.committed(seconds))
         await store.clock_back(clock())
         renderer = Renderer(read_sources(loaded.template_files))
-        sender = EventSender(self._keys.get)
+        sender = EventSender(lambda name: self._keys.get(name) or self._keys_before.get(name))
         await asyncio.gather(renderer.start(), sender.start())
         stack.push_async_callback(renderer.close)
         stack.push_async_callback(sender.close)
-        book = await self._bind(loaded, store)
+        book, self._keys = await self._bind(loaded, store)
         house = self._house = self._wire(store, book, renderer, sender)
         self._metrics.reloaded(ok=True, at=clock(), fingerprint=book.rules.fingerprint)
         return house
@@ -217,22 +219,24 @@ class App:
         answers = Answers(store, lambda: intake.book, clock=clock, sources=recall.sources, store_name=where)
         return House(store, recall, renderer, dispatcher, scheduler, intake, answers)
 
-    async def _bind(self, loaded: Loaded, store: SqliteStore) -> Rulebook:
-        """Give integrations the names the store knows them by, and keep the keys that open pages still need."""
+    async def _bind(self, loaded: Loaded, store: SqliteStore) -> tuple[Rulebook, Mapping[str, Key]]:
+        """Give integrations the names the store knows them by, and keep the keys that open pages still need.
+
+        Changes nothing here: where the store cannot be used, the old rules stay in force with their keys.
+        """
         rules = recognise(loaded.rules, await store.integrations())
+        await store.remember_integrations(remembered(rules))
         needed = await store.open_lines()
         kept = {name: key for name, key in self._keys.items() if name in needed}
-        self._keys.clear()
-        self._keys.update(kept | dict(loaded.keys))
-        self._log.hide(key.routing_key.reveal() for key in self._keys.values())
-        await store.remember_integrations(remembered(rules))
+        keys = kept | dict(loaded.keys)
+        self._log.hide(key.routing_key.reveal() for key in keys.values())
         self._metrics.initialise((one.name for one in rules.integrations.values()), rules.sources)
         for warning in loaded.warnings:
             self._log.warning("configuration", problem=str(warning))
-        missing = {name: count for name, count in needed.items() if name not in self._keys}
+        missing = {name: count for name, count in needed.items() if name not in keys}
         if missing:
             self._log.warning("open pages whose routing key is not at hand", pages=sum(missing.values()))
-        return Rulebook(rules, self._keys)
+        return Rulebook(rules, keys), keys
 
     def _timeout(self, integration: str) -> Duration:
         house = self._house
@@ -254,8 +258,14 @@ class App:
                 for problem in bad.problems:
                     self._log.error("configuration not reloaded", problem=str(problem))
                 return bad.problems
-            book = await self._bind(loaded, house.store)
+            try:
+                book, keys = await self._bind(loaded, house.store)
+            except StoreError as error:
+                self._metrics.reloaded(ok=False, at=clock())
+                self._log.error("configuration not reloaded", problem=str(error))
+                return (Problem(str(self._settings.config_file), 1, 1, "", str(error)),)
             await house.renderer.reload(sources)
+            self._keys, self._keys_before = keys, self._keys
             house.dispatcher.book = house.intake.book = book
             await house.recall.clear()
             house.scheduler.reloaded(book)
