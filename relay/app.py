@@ -90,6 +90,8 @@ class App:
         self._keys_before: Mapping[str, Key] = {}
         """Those of the configuration before: what was claimed under it may still be on its way out."""
         self._reloading = asyncio.Lock()
+        self._hung_up = False
+        self._hang_ups: set[asyncio.Task[tuple[Problem, ...]]] = set()
         self._house: House | None = None
 
     async def serve(self) -> int:
@@ -122,6 +124,8 @@ class App:
             dispatching = tasks.create_task(house.dispatcher.run())
             tasks.create_task(house.scheduler.run())
             watch = tasks.create_task(self._watch(house))
+            if self._hung_up:
+                await self.reload()
             self._not_ready = None
             self._say_hello(urls, house)
             await self._stop.wait()
@@ -134,7 +138,15 @@ class App:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        loop.add_signal_handler(signal.SIGHUP, lambda: loop.create_task(self.reload()))
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+
+    def _hang_up(self) -> None:
+        """SIGHUP: read the configuration again, once the relay is open."""
+        if self._house is None:
+            self._hung_up = True
+            return
+        self._hang_ups.add(task := asyncio.get_running_loop().create_task(self.reload()))
+        task.add_done_callback(self._hang_ups.discard)
 
     async def _listen(self, stack: AsyncExitStack) -> list[str]:
         """Open the doors; they say "not ready" until the store is open."""
@@ -179,9 +191,10 @@ class App:
         await asyncio.gather(renderer.start(), sender.start())
         stack.push_async_callback(renderer.close)
         stack.push_async_callback(sender.close)
-        book, self._keys = await self._bind(loaded, store)
-        house = self._house = self._wire(store, book, renderer, sender)
-        self._metrics.reloaded(ok=True, at=clock(), fingerprint=book.rules.fingerprint)
+        bound = await self._bind(loaded, store)
+        self._keys = bound.keys
+        house = self._house = self._wire(store, bound.book, renderer, sender)
+        self._metrics.reloaded(ok=True, at=clock(), fingerprint=bound.book.rules.fingerprint)
         return house
 
     def _wire(self, store: SqliteStore, book: Rulebook, renderer: Renderer, sender: EventSender) -> "House":
@@ -219,7 +232,7 @@ class App:
         answers = Answers(store, lambda: intake.book, clock=clock, sources=recall.sources, store_name=where)
         return House(store, recall, renderer, dispatcher, scheduler, intake, answers)
 
-    async def _bind(self, loaded: Loaded, store: SqliteStore) -> tuple[Rulebook, Mapping[str, Key]]:
+    async def _bind(self, loaded: Loaded, store: SqliteStore) -> "Bound":
         """Give integrations the names the store knows them by, and keep the keys that open pages still need.
 
         Changes nothing here: where the store cannot be used, the old rules stay in force with their keys.
@@ -233,10 +246,10 @@ class App:
         self._metrics.initialise((one.name for one in rules.integrations.values()), rules.sources)
         for warning in loaded.warnings:
             self._log.warning("configuration", problem=str(warning))
-        missing = {name: count for name, count in needed.items() if name not in keys}
+        missing = sum(count for name, count in needed.items() if name not in keys)
         if missing:
-            self._log.warning("open pages whose routing key is not at hand", pages=sum(missing.values()))
-        return Rulebook(rules, keys), keys
+            self._log.warning("open pages whose routing key is not at hand", pages=missing)
+        return Bound(Rulebook(rules, keys), keys, missing)
 
     def _timeout(self, integration: str) -> Duration:
         house = self._house
@@ -245,7 +258,10 @@ class App:
         return int((key.timeout if key else 10.0) * SECOND)
 
     async def reload(self) -> tuple[Problem, ...]:
-        """Read the configuration again; on any problem the old one stays. Returns what is wrong, () if nothing."""
+        """Read the configuration again; on any error the old one stays.
+
+        Returns the errors; or, where it was read, warnings about pages that are open.
+        """
         async with self._reloading:
             house = self._house
             if house is None:
@@ -259,19 +275,26 @@ class App:
                     self._log.error("configuration not reloaded", problem=str(problem))
                 return bad.problems
             try:
-                book, keys = await self._bind(loaded, house.store)
+                bound = await self._bind(loaded, house.store)
             except StoreError as error:
                 self._metrics.reloaded(ok=False, at=clock())
                 self._log.error("configuration not reloaded", problem=str(error))
                 return (Problem(str(self._settings.config_file), 1, 1, "", str(error)),)
             await house.renderer.reload(sources)
-            self._keys, self._keys_before = keys, self._keys
-            house.dispatcher.book = house.intake.book = book
+            self._keys, self._keys_before = bound.keys, self._keys
+            house.dispatcher.book = house.intake.book = bound.book
             await house.recall.clear()
-            house.scheduler.reloaded(book)
-            self._metrics.reloaded(ok=True, at=clock(), fingerprint=book.rules.fingerprint)
-            self._log.info("configuration reloaded", fingerprint=book.rules.fingerprint)
+            house.scheduler.reloaded(bound.book)
+            self._metrics.reloaded(ok=True, at=clock(), fingerprint=bound.book.rules.fingerprint)
+            self._log.info("configuration reloaded", fingerprint=bound.book.rules.fingerprint)
+            return self._warnings(bound)
+
+    def _warnings(self, bound: "Bound") -> tuple[Problem, ...]:
+        if not bound.gone:
             return ()
+        what = f"{bound.gone} open pages cannot be resolved: the routing key they were sent with is not at hand"
+        remedy = "name it in previous_routing_key_files of their receiver until they are closed"
+        return (Problem(str(self._settings.config_file), 1, 1, "", f"{what}: {remedy}", warning=True),)
 
     async def _drain(self, house: "House", dispatching: "asyncio.Task[None]") -> None:
         """Claim nothing more, let what is in flight end, write down what was heard."""
@@ -335,6 +358,17 @@ class App:
             f"{len(rules.integrations)} PagerDuty integrations); stores in {self._settings.storage_path}",
             flush=True,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A configuration bound to what the store remembers."""
+
+    book: Rulebook
+    keys: Mapping[str, Key]
+    """Every key at hand: the configuration's, and older ones that open pages still need."""
+    gone: int
+    """Open pages whose key is not at hand."""
 
 
 @dataclass(slots=True)

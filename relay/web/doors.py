@@ -33,7 +33,7 @@ class Doors:
     not_ready: Callable[[], str | None]
     """None: a page would be accepted; else why not, in words."""
     reload: Callable[[], Awaitable[tuple[Problem, ...]]]
-    """Read the configuration again; () on success, else everything that is wrong."""
+    """Read the configuration again; everything that is wrong. Warnings alone: it was read."""
     metrics: Metrics
     refresh_metrics: Callable[[], Awaitable[None]]
     """Bring the gauges up to date; called before they are shown."""

@@ -22,11 +22,11 @@ class Operations:
         return replies.text("Pagerelay is ready.") if reason is None else replies.text(f"not ready: {reason}", 503)
 
     async def reload(self, _: web.Request) -> web.Response:
-        """Read the configuration again; every problem is a line of the answer, and then the old one stays."""
+        """Read the configuration again; every problem is a line of the answer, and on any error the old one stays."""
         problems = await self._doors.reload()
-        if not problems:
-            return replies.text("configuration reloaded")
         lines = "\n".join(str(problem) for problem in problems)
+        if all(problem.warning for problem in problems):
+            return replies.text(f"configuration reloaded\n{lines}".rstrip())
         return replies.text(f"configuration not reloaded, the old one stays:\n{lines}", 500)
 
     async def metrics(self, _: web.Request) -> web.Response:

@@ -12,6 +12,8 @@ from aiohttp.test_utils import TestServer
 from relay.app import App, House, Settings
 from relay.errors import StoreError
 from relay.sandbox.app import SANDBOX, make_app
+from relay.secret import Secret, key_id
+from relay.store import acquire
 from tests.integration.house import alert, as_bytes, message
 
 OLD, NEW = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
@@ -102,3 +104,23 @@ async def test_what_fires_while_a_key_is_rotated_is_sent_at_once(scene: Scene, m
     assert await scene.app.reload() == ()
     await scene.fire("After")
     await scene.opened(3)
+
+
+async def test_a_hang_up_while_it_waits_for_the_storage_path_counts_once_it_is_open(tmp_path: Path) -> None:
+    file = tmp_path / "relay.yml"
+    other = await acquire(tmp_path / "data", 0)
+    app = App(Settings(file, tmp_path / "data", (("127.0.0.1", 0),)))
+    scene = Scene(app, make_app(), "http://127.0.0.1:1/v2/enqueue", file)
+    scene.configure(OLD)
+    serving = asyncio.create_task(app.serve())
+    await until(lambda: "waiting" in (app._not_ready or ""), 30)
+
+    scene.configure(NEW)
+    app._hang_up()
+    other.release()
+    await until(lambda: app._not_ready is None, 30)
+
+    (integration,) = scene.house.intake.book.rules.integrations.values()
+    assert integration.key_id == key_id("http://127.0.0.1:1/v2/enqueue", Secret(NEW))
+    app._stop.set()
+    assert await asyncio.wait_for(serving, 30) == 0

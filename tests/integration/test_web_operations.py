@@ -56,6 +56,15 @@ async def test_reload_answers_200_or_every_problem_on_a_line(house: House, metho
     ]
 
 
+async def test_a_reload_that_only_warns_is_a_reload(house: House) -> None:
+    house.problems = (Problem("relay.yml", 1, 1, "", "2 open pages cannot be resolved", warning=True),)
+
+    status, text = await _text(house, "POST", "/-/reload")
+
+    assert status == 200
+    assert text == "configuration reloaded\nrelay.yml:1:1: warning: 2 open pages cannot be resolved\n"
+
+
 @pytest.mark.parametrize(
     ("header", "value"),
     [
