@@ -60,7 +60,7 @@ def p6(bench: Bench, scale: Scale) -> list[Row]:
     few, many = (bench.relay(config(bench.bare().url, routes=_routes(count))) for count in (10, 1_000))
 
     def side(server: Server, number: int) -> Spent:
-        return bench.load(server, Order("new", number * 10_000, scale.of(1_000, 20), 10, connections=16, teams=1_000))
+        return bench.load(server, Order("new", number * 10_000, scale.of(1_000, 20), 10, connections=16, teams=10))
 
     found = interleaved(scale, lambda number: side(few, number), lambda number: side(many, number))
     figures = tuple(many.cpu / few.cpu for few, many in found)
@@ -125,5 +125,5 @@ def _wall_row(id: str, what: str, found: list[tuple[Spent, ...]]) -> Row:
 
 
 def _routes(count: int) -> str:
-    """Siblings that test equality of `team`, and look at the instance, which is new each time."""
-    return ", ".join(f"""{{matchers: ['team="t{at}"', 'instance=~"10[.].+"']}}""" for at in range(count))
+    """Siblings that test equality of `team` and look at the instance; those of the first teams come last."""
+    return ", ".join(f"""{{matchers: ['team="t{at}"', 'instance=~"10[.].+"']}}""" for at in reversed(range(count)))

@@ -12,6 +12,7 @@ from bench.load import Order
 from bench.processes import ROUTING_KEY, Bench, Server, config, quiet, wait_until
 
 _UNLIMITED = 10_000_000
+_AT_ONCE = 256
 _PER_ALERT = "[alertname, cluster, instance]"
 
 
@@ -109,9 +110,9 @@ def _delivered(stand_in: Server, expected: int, sender: Server) -> None:
 
 
 def _fire(alertmanager: Server, number: int, alerts: int) -> None:
-    """Post alerts as Prometheus does, 64 at a time."""
-    for at in range(0, alerts, 64):
-        some = [_alert(number, place) for place in range(at, min(alerts, at + 64))]
+    """Post alerts as Prometheus does, in batches, all of them within the time that Alertmanager waits for a group."""
+    for at in range(0, alerts, _AT_ONCE):
+        some = [_alert(number, place) for place in range(at, min(alerts, at + _AT_ONCE))]
         request = Request(
             f"{alertmanager.url}/api/v2/alerts", json.dumps(some).encode(), {"Content-Type": "application/json"}
         )
@@ -125,12 +126,11 @@ def _alert(number: int, place: int) -> dict[str, object]:
         "labels": labels | {"job": "api", "namespace": "shop", "severity": "critical", "pod": f"web-{place}"},
         "annotations": {"summary": "A pod answers with errors", "description": "Look closely. " * 20},
         "generatorURL": "http://prometheus.example.com/graph",
-        "startsAt": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "endsAt": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600)),
     }
 
 
-_ROUTE = "{receiver: pd, group_wait: 1s, group_interval: 1h, repeat_interval: 4h"
+_ROUTE = "{receiver: pd, group_wait: 2s, group_interval: 1h, repeat_interval: 4h"
 
 
 def _to_relay(relay: Server) -> str:
