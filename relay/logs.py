@@ -1,11 +1,14 @@
 """Writes the log: one line per message and per delivery, to stderr, as logfmt or JSON, without secrets."""
 
+import atexit
 import json
 import math
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from datetime import UTC, datetime, timedelta
+from queue import SimpleQueue
 from typing import Any, TextIO
 
 import structlog
@@ -19,6 +22,8 @@ QUIET = 5 * 60 * 1_000_000
 
 _LONGEST = 2_000
 """Characters of one value; a log is read by people."""
+_LINES_WAITING = 10_000
+"""Lines that may wait to be written."""
 _SHORTEST_SECRET = 6
 """Hiding shorter strings would blank out half of every line."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -64,7 +69,7 @@ class Log:
         self._second = -1
         self._shown = ""
         self._logger = structlog.wrap_logger(
-            _Lines(stream or sys.stderr),
+            _Lines(stream) if stream else _Behind(sys.stderr),
             wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
             processors=[structlog.processors.add_log_level, self._written],
             cache_logger_on_first_use=True,
@@ -137,6 +142,40 @@ class _Lines:
             pass
 
     debug = info = warning = error = msg
+
+
+class _Behind(_Lines):
+    """Writes lines from a thread of its own: who reads the log slowly, or not at all, never stops a page.
+
+    With too many lines waiting, new ones are left out and counted.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._waiting: SimpleQueue[str | None] = SimpleQueue()
+        self._left_out = 0
+        self._thread = threading.Thread(target=self._write, name="log", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
+
+    def msg(self, line: str) -> None:
+        if self._waiting.qsize() >= _LINES_WAITING:
+            self._left_out += 1
+            return
+        if self._left_out:
+            line, self._left_out = f"{line} lines_left_out_before={self._left_out}", 0
+        self._waiting.put(line)
+
+    debug = info = warning = error = msg
+
+    def close(self) -> None:
+        """Write what waits, as far as somebody reads it."""
+        self._waiting.put(None)
+        self._thread.join(1.0)
+
+    def _write(self) -> None:
+        while (line := self._waiting.get()) is not None:
+            super().msg(line)
 
 
 _CONTROLS = (*range(0x20), *range(0x7F, 0xA0))

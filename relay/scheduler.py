@@ -1,6 +1,7 @@
 """The clockwork: pages to look at again, what fires after a reload, what was heard, retention, a clock that steps."""
 
 import asyncio
+import traceback
 from collections.abc import Callable
 from functools import partial
 
@@ -80,6 +81,8 @@ class Scheduler:
             except StoreError as error:
                 self._metrics.store_failed("schedule")
                 self._log.error("the clockwork cannot use the store, it tries again", error=str(error))
+            except Exception:  # whatever it is: the clockwork must go on
+                self._log.error("the clockwork failed, it tries again", error=traceback.format_exc())
             await self._sleep()
         await self._write_heard()
 

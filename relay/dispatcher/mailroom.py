@@ -1,6 +1,7 @@
 """Claims the most urgent due pages that have budget, renders and sends them, and settles what came of it."""
 
 import asyncio
+import traceback
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
@@ -9,10 +10,12 @@ import msgspec
 from msgspec.structs import replace
 
 from relay.alert import SECOND, Duration, Instant
+from relay.decision import Step
 from relay.dispatcher.budget import Window
+from relay.dispatcher.turns import Turns
 from relay.errors import StoreError
 from relay.event import Action, Delivered, Event, Outcome, Rendered, Retry
-from relay.logs import Log
+from relay.logs import Log, clean
 from relay.metrics import Metrics
 from relay.page import Lane, Page, State, short_id
 from relay.pagerduty.events import EventSender
@@ -26,12 +29,18 @@ from relay.store import SqliteStore
 
 IN_FLIGHT = 32
 """Calls that may be under way at once, per integration."""
+KEPT_FOR_CRITICALS = 16
+"""Calls that may be under way beyond that, for criticals alone."""
 BATCH = 64
 """Pages claimed at once."""
 IDLE: Duration = 60 * SECOND
 """How long the dispatcher sleeps at most without being woken."""
 _ON_ITS_WAY: Duration = SECOND
 """How long a call of an earlier process may have been on its way before PagerDuty counted it."""
+_RENDER_AT_ONCE = 0.25
+"""Seconds of rendering after which somebody more urgent may have a turn."""
+_PACE = 0.06
+"""Seconds a page takes to render, until it is known better."""
 _RESETTLE = 1.0
 """Seconds between two tries to write down an outcome while the store cannot."""
 
@@ -69,6 +78,8 @@ class Dispatcher:
         self._log = log
         self._windows: dict[str, Window] = {}
         self._flying: defaultdict[str, int] = defaultdict(int)
+        self._turns = Turns()
+        self._pace = _PACE
         self._awake = asyncio.Event()
         self._stopping = False
 
@@ -91,6 +102,9 @@ class Dispatcher:
                     until = await self._round(tasks)
                 except StoreError as error:
                     self._log.error("the store cannot be asked for work", error=str(error))
+                    until = self._clock() + SECOND
+                except Exception:  # whatever it is: pages must go on
+                    self._log.error("looking for work failed, it is tried again", error=traceback.format_exc())
                     until = self._clock() + SECOND
                 if until is not None:
                     await self._sleep(until)
@@ -135,7 +149,10 @@ class Dispatcher:
         return None
 
     def _allot(self, integration: str, lanes: set[Lane], steady: Instant) -> dict[Lane, int]:
-        return self._window(integration).allot(lanes, steady, IN_FLIGHT - self._flying[integration])
+        room = IN_FLIGHT - self._flying[integration]
+        if room <= 0:  # places that the other lanes cannot take
+            lanes, room = lanes & {Lane.CRITICAL}, room + KEPT_FOR_CRITICALS
+        return self._window(integration).allot(lanes, steady, room)
 
     def _window(self, integration: str) -> Window:
         known = self.book.rules.integrations.get(integration)
@@ -160,15 +177,33 @@ class Dispatcher:
     # Delivery
 
     async def _deliver(self, claims: Sequence[Claim], tasks: asyncio.TaskGroup) -> None:
-        """Render what carries content, and send each on its own."""
-        shown = [claim for claim in claims if claim.attempt.action is Action.TRIGGER]
-        began = self._steady()
-        rendered = iter(await self._renderer.render([self._job(claim) for claim in shown]))
-        for _ in shown:
-            self._metrics.rendered((self._steady() - began) / SECOND / len(shown))
+        """Render what carries content, a few pages at a time and the most urgent first; send each as it is ready."""
+        shown = sorted(
+            (one for one in claims if one.attempt.action is Action.TRIGGER), key=lambda one: one.attempt.lane
+        )
         for claim in claims:
-            event = next(rendered) if claim.attempt.action is Action.TRIGGER else _bare(claim)
-            tasks.create_task(self._send(claim, event))
+            if claim.attempt.action is not Action.TRIGGER:
+                tasks.create_task(self._send(claim, _bare(claim)))
+        while shown:
+            async with self._turns.turn(urgent=shown[0].attempt.lane is Lane.CRITICAL):
+                some = shown[: max(1, min(BATCH, int(_RENDER_AT_ONCE / self._pace)))]
+                rendered = await self._render(some)
+            for claim, event in zip(some, rendered, strict=True):
+                tasks.create_task(self._send(claim, event))
+            shown = shown[len(some) :]
+
+    async def _render(self, claims: Sequence[Claim]) -> list[Rendered]:
+        began = self._steady()
+        try:
+            rendered = await self._renderer.render([self._job(claim) for claim in claims])
+        except Exception as error:  # whatever it is: a page that cannot be dressed goes as it is
+            self._log.error("rendering failed, pages go out plain", error=traceback.format_exc())
+            rendered = [_undressed(claim, type(error).__name__) for claim in claims]
+        seconds = (self._steady() - began) / SECOND / len(claims)
+        self._pace = (self._pace + max(seconds, _RENDER_AT_ONCE / BATCH)) / 2
+        for _ in claims:
+            self._metrics.rendered(seconds)
+        return rendered
 
     def _job(self, claim: Claim) -> tuple[PageView, Texts]:
         page = claim.page
@@ -192,7 +227,7 @@ class Dispatcher:
         began = self._steady()
         outcome: Outcome | None = None
         if not _equal(page, claim, digest):
-            outcome = await self._sender.send(event, attempt.key_id)
+            outcome = await self._call(event, attempt.key_id)
         took = self._steady() - began
         self._account(claim, outcome)
         jitter = self._jitter()
@@ -207,12 +242,19 @@ class Dispatcher:
             self._judged()  # pages that waited for this one may go on
         self.wake()
 
+    async def _call(self, event: Event, key_id: str) -> Outcome:
+        try:
+            return await self._sender.send(event, key_id)
+        except Exception as error:  # whatever it is: nobody knows whether PagerDuty took it
+            self._log.error("a call failed in an unforeseen way, it is made again", error=traceback.format_exc())
+            return Retry("other", type(error).__name__)
+
     async def _settle(self, claim: Claim, settlement: Callable[[Page], Settled]) -> Page:
         """Write an outcome down, for as long as it takes: until then the page counts as in flight."""
         while True:
             try:
                 return await self._store.settle(claim.attempt, settlement, self._clock())
-            except StoreError as error:
+            except Exception as error:  # whatever it is: what PagerDuty was told must be written down
                 self._metrics.store_failed("settle")
                 self._log.error("an outcome cannot be written down yet", page=short_id(claim.page.id), error=str(error))
                 await asyncio.sleep(_RESETTLE)
@@ -270,6 +312,14 @@ def _notes(page: Page) -> tuple[str, ...]:
 def _bare(claim: Claim) -> Rendered:
     """A resolve or acknowledge says only whom it means."""
     return Rendered(Event(event_action=claim.attempt.action, dedup_key=claim.page.dedup_key))
+
+
+def _undressed(claim: Claim, reason: str) -> Rendered:
+    """Say what fires without templates, without anything that could fail again."""
+    page = claim.page
+    summary = f"[{page.severity}] {claim.firing} alerts fire in group {page.group_key}"[:1000] + f" ({reason})"
+    event = Event(Action.TRIGGER, page.dedup_key, summary=clean(summary), source="pagerelay", severity=page.severity)
+    return Rendered(event, (Step("template", f"rendering failed: {reason}"),), ("event",))
 
 
 def _equal(page: Page, claim: Claim, digest: str) -> bool:

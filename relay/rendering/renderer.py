@@ -25,7 +25,7 @@ MOST_PAGES = 100
 MOST_BYTES = 4 << 20
 """Bytes of views in one round trip; a larger view travels alone."""
 
-PATIENCE = 10.0
+PATIENCE = 4.0
 """Seconds to wait for any answer; the worker's own bounds are far shorter."""
 
 _MOST_LOSSES = 3

@@ -42,7 +42,13 @@ class DedupTemplate:
         """Fill it in for one alert: at most 255 characters; "" when nothing but white space comes out."""
         plain = {"source": source, "receiver": receiver, "fingerprint": fingerprint}
         key = "".join(part if isinstance(part, str) else _fill(part, labels, plain) for part in self.parts)
-        return cap(key) if key.strip() else ""
+        if not key.strip():
+            return ""
+        # `x/2` is the page linked to `x`: no key of its own may end like that.
+        return cap(f"{key}/") if _LINKED.search(key) else cap(key)
+
+
+_LINKED = re.compile(r"/[0-9]+\Z")
 
 
 def cap(key: str) -> str:

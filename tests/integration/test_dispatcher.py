@@ -17,6 +17,7 @@ from aiohttp.test_utils import unused_port
 from relay.alert import SECOND, Instant
 from relay.config import load
 from relay.dispatcher import Dispatcher
+from relay.event import Event, Outcome, Rendered
 from relay.intake import Intake
 from relay.logs import Log
 from relay.metrics import Metrics
@@ -231,6 +232,58 @@ async def test_an_update_that_renders_equal_is_not_sent(tmp_path: Path) -> None:
         outcomes = [attempt.outcome for attempt in await relay.store.attempts(page.id)]
         assert outcomes in (["unchanged", "delivered"], ["delivered", "delivered"])
         assert len(relay.sandbox.requests) == outcomes.count("delivered")
+
+
+async def test_whatever_breaks_in_sending_or_rendering_the_page_still_goes_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = {"send": 2, "render": 1}
+    send, render = EventSender.send, Renderer.render
+
+    async def sends(self: EventSender, event: Event, key_id: str) -> Outcome:
+        broken["send"] -= 1
+        if broken["send"] >= 0:
+            raise OverflowError("made up")
+        return await send(self, event, key_id)
+
+    async def renders(self: Renderer, jobs: Any) -> list[Rendered]:
+        broken["render"] -= 1
+        if broken["render"] >= 0:
+            raise OverflowError("made up")
+        return await render(self, jobs)
+
+    monkeypatch.setattr(EventSender, "send", sends)
+    monkeypatch.setattr(Renderer, "render", renders)
+    async with works(tmp_path) as relay:
+        await relay.fire(2, "critical")
+
+        await relay.until(all_open(2))
+
+        assert len(relay.sandbox.open_alerts) == 2
+        assert broken["send"] < 0
+        assert broken["render"] < 0
+
+
+async def test_a_critical_waits_for_no_slow_templates_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    render = Renderer.render
+
+    async def slow(self: Renderer, jobs: Any) -> list[Rendered]:
+        await asyncio.sleep(0.1 * len(jobs))
+        return await render(self, jobs)
+
+    monkeypatch.setattr(Renderer, "render", slow)
+    async with works(tmp_path) as relay:
+        await relay.fire(60)
+        await asyncio.sleep(0.3)
+        began = time.monotonic()
+
+        await relay.fire(1, "critical", name="Urgent")
+        await relay.until(lambda pages: any("Urgent" in page.group_key and page.last_sent_at for page in pages))
+
+        assert time.monotonic() - began < 3
+        assert len(relay.sandbox.open_alerts) < 60
 
 
 @pytest.mark.parametrize("fault", [Fault(drop="before", count=1), Fault(drop="after", count=1)])

@@ -94,3 +94,12 @@ def test_every_literal_text_can_be_written_and_no_key_is_too_long(literal: str, 
 def test_any_text_is_read_or_refused(text: str) -> None:
     with suppress(ValueError):
         parse_dedup(text).evaluate({}, "", "", "")
+
+
+def test_no_key_of_its_own_looks_like_that_of_a_linked_page() -> None:
+    """`x/2` is the page linked to `x`: an alert whose own key came out so would be mixed up with it."""
+    template = parse_dedup("{labels.a}")
+
+    assert template.evaluate({"a": "x/2"}, "", "", "") == "x/2/"
+    assert template.evaluate({"a": "x/two"}, "", "", "") == "x/two"
+    assert len(template.evaluate({"a": "x" * 252 + "/22"}, "", "", "")) <= 255

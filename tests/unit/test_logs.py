@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -128,3 +130,23 @@ def test_a_clock_set_back_does_not_silence() -> None:
 
 def test_clean_text_is_left_alone() -> None:
     assert clean("Ünï 😀 plain") == "Ünï 😀 plain"
+
+
+def test_a_log_that_nobody_reads_holds_nothing_up() -> None:
+    """The pipe behind standard error is full after 64 KiB; the program goes on, and ends."""
+    program = "\n".join(
+        (
+            "from relay.logs import Log",
+            "log = Log(lambda: 0)",
+            "for n in range(20_000): log.info('x' * 100, n=n)",
+            "print('went on', flush=True)",
+        )
+    )
+    unread = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert unread.stdout is not None
+
+    assert unread.stdout.readline() == b"went on\n"
+    assert unread.wait(30) == 0
+    unread.stdout.close()
+    assert unread.stderr is not None
+    unread.stderr.close()
