@@ -14,7 +14,7 @@ _WIDTH = 160
 _LONG_WORD = re.compile(r"(?=[A-Za-z_+/=-]*[0-9])[A-Za-z0-9_+/=-]{16,}")
 _SECRET_FIELD = re.compile(
     r"(?P<field>[\w-]*(?:key|token|password|secret|credentials|webhook_url|api_url)[\w-]*)[\"']?\s*:\s+"
-    r"(?P<value>\"[^\"]*\"?|'[^']*'?|[^\s,{}\[\]#][^,{}\[\]#]*)",
+    r"(?P<value>\"[^\"]*\"?|'[^']*'?|\{[^}]*\}?|\[[^\]]*\]?|[^\s,{}\[\]#][^,{}\[\]#]*)",
     re.IGNORECASE,
 )
 _OPEN_FIELDS = re.compile(r".*_files?|dedup_key|native_keys|\w*_public\w*", re.IGNORECASE)

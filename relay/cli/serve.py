@@ -24,7 +24,10 @@ class DurationType(click.ParamType[Duration]):
             return value
         if not _DURATION.fullmatch(text):
             self.fail(f"{text!r} is not a duration like 7d, 36h or 1h30m", param, ctx)
-        return sum(int(count) * _UNITS[unit] for count, unit in re.findall(r"(\d+)(ms|y|w|d|h|m|s)", text))
+        length = sum(int(count) * _UNITS[unit] for count, unit in re.findall(r"(\d+)(ms|y|w|d|h|m|s)", text))
+        if length > 100 * _UNITS["y"]:
+            self.fail(f"{text[:40]!r} is more than 100 years", param, ctx)
+        return length
 
 
 class AddressType(click.ParamType[tuple[str, int]]):

@@ -97,6 +97,8 @@ class _Unreadable(Exception):
 
 def _read(path: Path) -> bytes:
     try:
+        if path.is_fifo():
+            raise _Unreadable("this is a pipe, which cannot be read again at a reload: write it to a file")
         with path.open("rb") as file:
             text = file.read(yaml.MAX_BYTES + 1)
     except (OSError, ValueError) as error:
@@ -137,7 +139,8 @@ def _templates(patterns: list[str], directory: Path, problems: Problems) -> tupl
 
 def _source(file: Path, place: yaml.Path, problems: Problems) -> str | None:
     try:
-        text = file.read_bytes()
+        with file.open("rb") as opened:
+            text = opened.read(MAX_TEMPLATE_BYTES + 1)
         if len(text) <= MAX_TEMPLATE_BYTES:
             return text.decode()
         why = f"larger than {MAX_TEMPLATE_BYTES:,} bytes"

@@ -21,6 +21,7 @@ _KEY_FIELDS = ("routing_key", "routing_key_file", "service_key", "service_key_fi
 _HARMLESS = ("follow_redirects", "enable_http2")
 """Of `global.http_config`: what makes no difference to a call to PagerDuty."""
 _DEFAULT_TIMEOUT = 10.0
+_LEAST_TIMEOUT = 0.1
 _TEXT_FIELDS = ("description", "source", "class_", "component", "group", "client", "client_url")
 _LABEL_IN_TEMPLATE = re.compile(r"[Ll]abels\.(\w+)")
 
@@ -144,6 +145,9 @@ class ReceiverBuilder:
 
     def _key_file(self, name: str, path: Path) -> Secret | None:
         try:
+            if (self.directory / name).is_fifo():
+                self.problems.error(path, f"cannot read the routing key from {name}: it is a pipe, not a file")
+                return None
             with (self.directory / name).open("rb") as file:
                 text = file.read(4096).decode("ascii", "replace")
         except (OSError, ValueError) as error:
@@ -171,6 +175,10 @@ class ReceiverBuilder:
         if http is None:
             http, here = self._global_http(), ("global", "http_config")
         timeout = entry.timeout / 1_000_000 or _DEFAULT_TIMEOUT
+        if timeout < _LEAST_TIMEOUT:
+            self.problems.error(
+                (*path, "timeout"), f"no call ends in less than {_LEAST_TIMEOUT * 1000:.0f}ms: give it more"
+            )
         return {
             "timeout": timeout,
             "proxy_url": self._proxy(http, here),

@@ -1,6 +1,7 @@
 """A file loads, or is refused with every problem in it at its place."""
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -421,3 +422,16 @@ def test_a_file_with_thousands_of_errors_is_refused_soon_and_briefly(text: str, 
     assert 0 < len(found) <= 1_001
     assert time.monotonic() - before < 20
     assert len(found) < 1_001 or found[-1].message.endswith("more: mend these first")
+
+
+def test_a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "relay.yml")
+    os.mkfifo(tmp_path / "key")
+    (tmp_path / "with-key.yml").write_text(
+        "route: {receiver: a}\nreceivers: [{name: a, pagerduty_configs: [{routing_key_file: key}]}]\n"
+    )
+
+    with pytest.raises(BadConfig, match="this is a pipe"):
+        load(tmp_path / "relay.yml", {})
+    with pytest.raises(BadConfig, match="it is a pipe, not a file"):
+        load(tmp_path / "with-key.yml", {})
