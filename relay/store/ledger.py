@@ -56,10 +56,9 @@ def write_plan(db: Connection, plan: Plan, before: Mapping[int, Page]) -> None:
         db.executemany(query("ledger", "delete_member"), plan.left)
     write_alerts(db, plan.alerts)
     write_pages(db, plan.pages, before)
-    write_rows(db, "write_members", "members", [codec.member_row(member) for member in plan.members])
+    write_members(db, plan.members)
     mark_for_judgement(db, plan.judge, plan.judge_at)
-    if plan.record is not None:
-        write_record(db, plan.record)
+    write_records(db, () if plan.record is None else (plan.record,))
 
 
 def write_alerts(db: Connection, alerts: Sequence[Held]) -> None:
@@ -88,9 +87,15 @@ _indexed = attrgetter(
 """What a page's place in the indexes and in the tally follows from."""
 
 
-def write_record(db: Connection, record: Recorded) -> None:
-    """Add one line to the journal."""
-    db.execute(query("ledger", "write_record"), codec.record_row(record))
+def write_members(db: Connection, members: Sequence[Member]) -> None:
+    """Write memberships whole."""
+    write_rows(db, "write_members", "members", [codec.member_row(member) for member in members])
+
+
+def write_records(db: Connection, records: Sequence[Recorded]) -> None:
+    """Add lines to the journal, in this order."""
+    if records:
+        db.executemany(query("ledger", "write_record"), [codec.record_row(record) for record in records])
 
 
 def mark_for_judgement(db: Connection, pages: Sequence[int], at: Instant) -> None:

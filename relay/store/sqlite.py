@@ -11,8 +11,9 @@ from relay.alert import Instant
 from relay.errors import StoreError
 from relay.page import Lane, Page, State, Wanted
 from relay.rules.ledger import Attempt, Claim, Held, Ledger, Lookup, Plan, Settled, Started, Want
-from relay.store import answers, codec, connect, delivery, ledger, upkeep
+from relay.store import answers, codec, connect, delivery, upkeep
 from relay.store.heard import Heard
+from relay.store.keeping import Keep
 from relay.store.queries import query
 from relay.store.reader import Reader
 from relay.store.views import Counts, Entry, Known, Seen
@@ -70,17 +71,12 @@ class SqliteStore:
     async def keep(self, lookup: Lookup, judge: Callable[[Ledger], Plan]) -> Plan:
         """Show `judge` what is remembered of a lookup, and write its plan: all of it or nothing.
 
-        `judge` runs on the writing thread and must be pure; what it raises is raised here, and nothing is written.
+        `judge` runs on the writing thread and must be pure, since it may be called again; what it raises is raised
+        here, and nothing is written.
         A plan that writes nothing costs no commit.
         """
 
-        def work(db: sqlite3.Connection) -> Plan:
-            known = ledger.read_ledger(db, lookup)
-            plan = judge(known)
-            ledger.write_plan(db, plan, known.pages)
-            return plan
-
-        return await self._write(work)
+        return await self._write(Keep(lookup, judge))
 
     async def claim(self, wants: Sequence[Want], now: Instant, start: Callable[[Page], Started]) -> list[Claim]:
         """Take the most urgent due pages in hand: `start` says of each what to write and whether to call PagerDuty.

@@ -6,15 +6,19 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import groupby
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from relay.errors import StoreError
+from relay.store.keeping import Keep, keep_together
 
 Answer = TypeVar("Answer")
 Work = Callable[[sqlite3.Connection], Answer]
 
 _REQUESTS_AT_ONCE = 128
+_ALERTS_TOGETHER = 256
+"""Requests whose judgements look at so many alerts are run together."""
 _SECONDS_AT_ONCE = 0.025
 """A batch takes no further request after this long: those who wait for its commit must not wait for ever."""
 
@@ -22,10 +26,11 @@ _SECONDS_AT_ONCE = 0.025
 class _Request:
     """One piece of work, who waits for it, and what came of it."""
 
-    __slots__ = ("error", "future", "result", "work")
+    __slots__ = ("alerts", "error", "future", "result", "work")
 
     def __init__(self, work: Work[Any], future: "asyncio.Future[Any] | None") -> None:
         self.work = work
+        self.alerts = len(work.lookup.alerts) if isinstance(work, Keep) else 1
         self.future = future
         self.result: Any = None
         self.error: Exception | None = None
@@ -121,9 +126,12 @@ class Writer:
         db.execute("BEGIN IMMEDIATE")
         before = db.total_changes
         started = time.monotonic()
-        smooth = not batch or _tried(db, batch[0])
-        while smooth and self._more(batch, started):
-            smooth = _tried(db, batch[-1])
+        smooth, done = True, 0
+        while smooth and done < len(batch):
+            self._gather(batch)
+            smooth, done = _tried(db, batch[done:]), len(batch)
+            if time.monotonic() - started < _SECONDS_AT_ONCE:
+                self._more(batch)
         if not smooth:
             before = _one_by_one(db, batch)
         if db.total_changes != before or self._last or not batch:
@@ -133,11 +141,15 @@ class Writer:
         db.execute("COMMIT")  # where nothing was written, SQLite syncs nothing
         return time.monotonic() - started if wrote else 0.0
 
-    def _more(self, batch: list[_Request], started: float) -> bool:
+    def _gather(self, batch: list[_Request]) -> None:
+        """Take what waits, as much as is sooner run together than one after the other."""
+        alerts = batch[-1].alerts
+        while alerts < _ALERTS_TOGETHER and self._more(batch):
+            alerts += batch[-1].alerts
+
+    def _more(self, batch: list[_Request]) -> bool:
         """Take one more request that waits, if there is one and the batch has room."""
-        if self._last or not batch or len(batch) >= _REQUESTS_AT_ONCE:
-            return False
-        if time.monotonic() - started > _SECONDS_AT_ONCE:
+        if self._last or len(batch) >= _REQUESTS_AT_ONCE:
             return False
         try:
             request = self._requests.get_nowait()
@@ -157,11 +169,35 @@ class Writer:
             return  # the loop is closed: nobody waits any more
 
 
-def _tried(db: sqlite3.Connection, request: _Request) -> bool:
-    """Run one request; False if it failed with something written, which only undoing the whole batch takes back.
+def _tried(db: sqlite3.Connection, requests: list[_Request]) -> bool:
+    """Run requests; False if one failed with something written, which only undoing the whole batch takes back.
 
     A SAVEPOINT for each would have SQLite copy every block they touch, and nearly none of them fail.
     """
+    for keeps, some in groupby(requests, key=lambda request: isinstance(request.work, Keep)):
+        together = list(some)
+        if not (_kept(db, together) if keeps and len(together) > 1 else all(_ran(db, one) for one in together)):
+            return False
+    return True
+
+
+def _kept(db: sqlite3.Connection, requests: list[_Request]) -> bool:
+    """Run judgements together; False if their plans could not be written, by whosesoever fault."""
+    try:
+        outcomes = keep_together(db, [request.work for request in requests if isinstance(request.work, Keep)])
+    except Exception:
+        if not db.in_transaction:
+            raise  # SQLite gave the whole transaction up (disk full, I/O error)
+        return False
+    for request, outcome in zip(requests, outcomes, strict=True):
+        if isinstance(outcome, Exception):
+            request.error = _worded(outcome)
+        else:
+            request.result = outcome
+    return True
+
+
+def _ran(db: sqlite3.Connection, request: _Request) -> bool:
     before = db.total_changes
     try:
         request.result = request.work(db)
