@@ -6,9 +6,11 @@ import math
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, TextIO
 
 import structlog
@@ -24,6 +26,8 @@ _LONGEST = 2_000
 """Characters of one value; a log is read by people."""
 _LINES_WAITING = 10_000
 """Lines that may wait to be written."""
+_GATHERED = 0.02
+"""Seconds of lines that are written at once: to wake a thread for each would cost more than to make it up."""
 _SHORTEST_SECRET = 6
 """Hiding shorter strings would blank out half of every line."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -174,8 +178,15 @@ class _Behind(_Lines):
         self._thread.join(1.0)
 
     def _write(self) -> None:
-        while (line := self._waiting.get()) is not None:
-            super().msg(line)
+        line = self._waiting.get()
+        while line is not None:
+            time.sleep(_GATHERED)
+            lines = [line]
+            with suppress(Empty):
+                while (line := self._waiting.get_nowait()) is not None:
+                    lines.append(line)
+            super().msg("\n".join(lines))
+            line = self._waiting.get() if line is not None else None
 
 
 _CONTROLS = (*range(0x20), *range(0x7F, 0xA0))
