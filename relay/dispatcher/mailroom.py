@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 
-import msgspec
 from msgspec.structs import replace
 
 from relay.alert import SECOND, Duration, Instant
@@ -18,6 +17,7 @@ from relay.event import Action, Delivered, Event, Outcome, Rendered, Retry
 from relay.logs import Log, clean
 from relay.metrics import Metrics
 from relay.page import Lane, Page, State, short_id
+from relay.pagerduty.encoding import encode
 from relay.pagerduty.events import EventSender
 from relay.rendering import Renderer
 from relay.rules.delivery import settle, start
@@ -214,8 +214,8 @@ class Dispatcher:
         return shown, texts
 
     async def _send(self, claim: Claim, rendered: Rendered) -> None:
+        rendered, encoded = self._encoded(claim, rendered)
         page, attempt, event = claim.page, claim.attempt, rendered.event
-        encoded = msgspec.json.encode(event)
         digest = blake2b(encoded, digest_size=16).hexdigest()
         attempt = replace(
             attempt,
@@ -241,6 +241,15 @@ class Dispatcher:
         if attempt.action is Action.TRIGGER and attempt.lane is not Lane.REFRESH:
             self._judged()  # pages that waited for this one may go on
         self.wake()
+
+    def _encoded(self, claim: Claim, rendered: Rendered) -> tuple[Rendered, bytes]:
+        """Write the event as people may see it: the bytes that name it, and that are kept."""
+        try:
+            return rendered, encode(rendered.event, None)
+        except (ValueError, TypeError, RecursionError) as error:
+            self._log.error("an event cannot be written as JSON, it goes out plain", error=repr(error))
+            rendered = _undressed(claim, type(error).__name__)
+            return rendered, encode(rendered.event, None)
 
     async def _call(self, event: Event, key_id: str) -> Outcome:
         try:

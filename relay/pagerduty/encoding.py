@@ -13,19 +13,16 @@ LARGEST = 512_000
 _ENCODER = msgspec.json.Encoder(enc_hook=str)
 
 
-def encode(event: Event, routing_key: Secret) -> bytes:
-    """Return the body of one call to `/v2/enqueue`, UTF-8.
+def encode(event: Event, routing_key: Secret | None) -> bytes:
+    """Return the body of one call to `/v2/enqueue`, UTF-8; without a routing key: what people may see of it.
 
     A resolve or acknowledge says what it is about and nothing more: with a blank summary PagerDuty would refuse it for
     ever (prometheus/alertmanager#1890). A trigger leaves out every optional field that is empty.
     Raises ValueError for text that has no UTF-8 form, RecursionError for details that nest without end,
     and TypeError for details whose names are not text.
     """
-    body: dict[str, Any] = {
-        "routing_key": routing_key.reveal(),
-        "event_action": event.event_action,
-        "dedup_key": event.dedup_key,
-    }
+    body: dict[str, Any] = {} if routing_key is None else {"routing_key": routing_key.reveal()}
+    body |= {"event_action": event.event_action, "dedup_key": event.dedup_key}
     if event.event_action is Action.TRIGGER:
         body["payload"] = _payload(event)
         body |= _present(client=event.client, client_url=event.client_url, links=event.links, images=event.images)

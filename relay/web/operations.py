@@ -1,5 +1,7 @@
 """The doors that operators and Prometheus know from Alertmanager: health, readiness, reload, metrics."""
 
+import asyncio
+
 from aiohttp import web
 
 from relay.web import replies
@@ -32,5 +34,5 @@ class Operations:
     async def metrics(self, _: web.Request) -> web.Response:
         """Show the metrics in Prometheus' text format."""
         await self._doors.refresh_metrics()
-        body, content_type = self._doors.metrics.render()
+        body, content_type = await asyncio.to_thread(self._doors.metrics.render)
         return web.Response(body=body, headers={"Content-Type": content_type})
