@@ -163,7 +163,13 @@ class App:
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         for host, port in self._settings.listen:
-            await web.TCPSite(runner, host or None, port).start()
+            try:
+                await web.TCPSite(runner, host or None, port).start()
+            except OSError as error:
+                what = f"cannot listen on {host}:{port}: {error.strerror or error}"
+                raise RelayError(
+                    f"{what}; is another relay running? --web.listen-address chooses another port"
+                ) from error
         return [_url(address) for address in runner.addresses]
 
     async def _lock(self, stack: AsyncExitStack) -> Lock | None:

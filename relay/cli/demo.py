@@ -48,12 +48,14 @@ def demo(once: bool) -> None:
         body = examples / "webhooks" / "critical.json"
         answer = _call(f"{RELAY}/webhook", body.read_bytes())
         click.echo(f"\nposted {body.name}; the relay answered {json.dumps(answer['outcomes'])}")
-        _show(_arrived(programs))
+        alert = _arrived(programs)
+        _show(alert)
         if once:
             return
         resolve = body.with_name("critical-resolved.json")
         click.echo("\nTry next:")
         click.echo(f"  curl -s --data-binary @{resolve} {RELAY}/webhook      # it resolves")
+        click.echo(f"  {_command()} explain --relay.url={RELAY} {alert['dedup_key']}")
         click.echo(f"  curl -s {RELAY}/api/v1/pages                          # what the relay holds")
         click.echo(f"  open {SANDBOX}/                                       # what PagerDuty would show")
         click.echo("\nServing until you press Ctrl-C.")
@@ -70,6 +72,12 @@ def _check_free(*urls: str) -> None:
                 probe.bind((host, int(port)))
             except OSError as error:
                 raise click.ClickException(f"something else listens on {host}:{port}: stop it first") from error
+
+
+def _command() -> str:
+    """Name this command as it can be typed here."""
+    found = Path(sys.argv[0])
+    return str(found) if found.name == "pagerelay" else f"{sys.executable} -m relay"
 
 
 def _examples() -> Path:

@@ -104,7 +104,8 @@ def _decisions(title: str, decisions: Sequence[DecisionAnswer]) -> list[str]:
     for one in decisions:
         pages = f" page {', '.join(one.pages)}" if one.pages else ""
         name = f"{one.alertname or '(no alertname)'} {one.fingerprint}"
-        lines.append(f"  {one.at}  {one.status:8}  {name}: {one.verdict}{pages}")
+        verdict = "fires no more in" if one.verdict == "resolves" else one.verdict
+        lines.append(f"  {one.at}  {one.status:8}  {name}: {verdict}{pages}")
         lines += [f"      {step}" for step in one.steps]
     return lines
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from hashlib import sha256
 from pathlib import Path as FilePath
 
@@ -171,7 +172,9 @@ class _References:
 
     def check(self, route: schema.Route, path: Path = ("route",)) -> None:
         if route.receiver and not self._has(self.receivers, route.receiver):
-            message = f"undefined receiver {go_quote(route.receiver)} used in route"
+            near = get_close_matches(route.receiver, self.receivers or (), n=1, cutoff=0.6)
+            hint = f"; did you mean {go_quote(near[0])}?" if near else ""
+            message = f"undefined receiver {go_quote(route.receiver)} used in route{hint}"
             self.problems.error((*path, "receiver"), message)
         for section in ("mute_time_intervals", "active_time_intervals"):
             for index, name in enumerate(getattr(route, section)):

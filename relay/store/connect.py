@@ -59,7 +59,8 @@ def reading(directory: Path) -> sqlite3.Connection:
         db.execute(f"PRAGMA cache_size = -{_READER_CACHE_KIB}")
         version = _version(db)
     except sqlite3.Error as error:
-        raise StoreError(f"there is no store to read in {directory}: {error}") from error
+        remedy = "name the running relay with --relay.url, or its directory with --storage.path"
+        raise StoreError(f"there is no store to read in {directory} ({error}): {remedy}") from error
     _refuse_newer(version)
     if version < len(migrations()):
         db.close()

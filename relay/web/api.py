@@ -52,7 +52,7 @@ class Api:
                 f"there is no page {name[:80]!r}: ids are 13 letters and digits, /api/v1/pages lists them, and closed "
                 "pages are forgotten after the retention time"
             )
-        return replies.json(found)
+        return replies.json(found, readable=_in_a_browser(request))
 
     async def decisions(self, request: web.Request) -> web.Response:
         """List decisions, newest first."""
@@ -85,6 +85,11 @@ class Api:
         if answers is None:
             raise NotTaken(f"not ready: {self._doors.not_ready() or 'the store is not open'}")
         return answers
+
+
+def _in_a_browser(request: web.Request) -> bool:
+    """Say whether a person looks at the answer: then it is written to be read."""
+    return "text/html" in request.headers.get("Accept", "")
 
 
 def _asked(request: web.Request, *known: str) -> dict[str, str]:

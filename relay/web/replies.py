@@ -16,9 +16,12 @@ class Failed(msgspec.Struct, frozen=True):
     status: str = "error"
 
 
-def json(value: object, status: int = 200) -> web.Response:
-    """Reply with a value as JSON."""
-    return web.Response(body=encoded(value), status=status, headers=_JSON)
+def json(value: object, status: int = 200, *, readable: bool = False) -> web.Response:
+    """Reply with a value as JSON, on many lines if a person is to read it."""
+    body = encoded(value)
+    if readable:
+        body = msgspec.json.format(body, indent=2)
+    return web.Response(body=body + b"\n", status=status, headers=_JSON)
 
 
 def encoded(value: object) -> bytes:

@@ -310,3 +310,13 @@ async def test_explain_and_the_webhook_agree_about_a_cut_off_group(house: House)
 
     assert told == done
     assert len(done) == 2
+
+
+async def test_a_page_is_written_to_be_read_where_a_browser_asks_for_it(house: House) -> None:
+    await house.post(message(alert()))
+    (page,) = (await house.get("/api/v1/pages"))["pages"]
+
+    async with house.http.get(f"{house.url}/pages/{page['id']}", headers={"Accept": "text/html,*/*"}) as reply:
+        text = await reply.text()
+
+    assert text.startswith('{\n  "id": "')

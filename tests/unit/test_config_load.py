@@ -435,3 +435,9 @@ def test_a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(tmp_path: Path)
         load(tmp_path / "relay.yml", {})
     with pytest.raises(BadConfig, match="it is a pipe, not a file"):
         load(tmp_path / "with-key.yml", {})
+
+
+def test_a_receiver_with_a_slip_of_the_pen_is_guessed(tmp_path: Path) -> None:
+    text = "route: {receiver: serach}\nreceivers: [{name: search}]\n"
+
+    assert any('did you mean "search"?' in problem for problem in errors(tmp_path, text))
