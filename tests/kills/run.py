@@ -33,6 +33,8 @@ class Report:
 
     seed: int
     cycles: int
+    kills: int
+    """One for each cycle, and one after each look in between."""
     seconds: float
     findings: Findings
     answers: Counter[str]
@@ -60,7 +62,7 @@ class Report:
     def __str__(self) -> str:
         rows = {
             "seed": self.seed,
-            "kill -9": self.cycles,
+            "kill -9": self.kills,
             "of them with a post in flight": self.busy_kills,
             "seconds": round(self.seconds),
             "mean seconds from start to ready": round(self.restart, 2),
@@ -211,6 +213,7 @@ class _Run:
         return Report(
             seed=self._seed,
             cycles=cycles,
+            kills=len(self._kills),
             seconds=seconds,
             findings=findings,
             answers=self._producer.answers,
