@@ -37,6 +37,8 @@ IDLE: Duration = 60 * SECOND
 """How long the dispatcher sleeps at most without being woken."""
 _ON_ITS_WAY: Duration = SECOND
 """How long a call of an earlier process may have been on its way before PagerDuty counted it."""
+_BREATH = 0.003
+"""Seconds from being woken to looking for work."""
 _RENDER_AT_ONCE = 0.25
 """Seconds of rendering after which somebody more urgent may have a turn."""
 _PACE = 0.06
@@ -108,6 +110,7 @@ class Dispatcher:
                     until = self._clock() + SECOND
                 if until is not None:
                     await self._sleep(until)
+                    await asyncio.sleep(_BREATH)  # in a storm many wakes are one
 
     def windows(self) -> dict[str, Window]:
         """Return the budgets in use, by integration."""
