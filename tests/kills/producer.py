@@ -147,8 +147,8 @@ class Producer:
         self.in_flight = 0
         self.changing = True
         """Whether alerts fire and resolve; else each group only says again what is true."""
-        self.ending = False
-        """Whether everything resolves."""
+        self.wish: bool | None = None
+        """True: everything fires, False: everything resolves, None: as chance has it."""
         self._url = url
         self._chance = random.Random(seed)
         self._running = True
@@ -177,8 +177,8 @@ class Producer:
     async def _play(self, group: Group, session: aiohttp.ClientSession) -> None:
         while self._running:
             await asyncio.sleep(self._chance.uniform(0.02, 0.4))
-            if self.ending:
-                group.change(group.firing)
+            if self.wish is not None:
+                group.change([one for one in group.instances if one.firing is not self.wish])
             elif self.changing and self._chance.random() < group.restless:
                 group.change(self._chance.sample(group.instances, self._chance.randint(1, len(group.instances))))
             if not group.settled or self._chance.random() < 0.3:

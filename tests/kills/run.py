@@ -137,9 +137,13 @@ class _Run:
         began = time.monotonic()
         for cycle in range(1, cycles + 1):
             # PagerDuty takes its time, so that kills meet calls in flight.
+            self._sandbox.well()
             self._sandbox.fault(latency=0.1, share=0.5)
+            looks = cycle % SETTLES_EVERY == 0 or cycle == cycles
+            # Before a look, let one kind of call be in flight: what it left undone is still undone then.
+            self._producer.wish = self._chance.choice((True, False, None)) if looks else None
             self._cycle()
-            if cycle % SETTLES_EVERY == 0 or cycle == cycles:
+            if looks:
                 self._settle(last=cycle == cycles)
                 self._tell(
                     f"{cycle} of {cycles} kills, {len(self._problems)} problems; {time.monotonic() - began:.0f} s"
@@ -193,7 +197,7 @@ class _Run:
         after = len(self._sandbox.requests())
         if after != before:
             self._problems.append(f"{after - before} events were sent although nothing changed")
-        self._producer.ending = True
+        self._producer.wish = False
         wait_for(lambda: not any(group.firing for group in self._producer.groups), "every alert resolves")
         self._compare()
         self._lost = sum(_lost(self._relay, page["id"]) for page in self._relay.pages())
