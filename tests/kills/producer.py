@@ -149,6 +149,8 @@ class Producer:
         """Whether alerts fire and resolve; else each group only says again what is true."""
         self.wish: bool | None = None
         """True: everything fires, False: everything resolves, None: as chance has it."""
+        self.repeats = 0.1
+        """Chance that a group says again what was acknowledged already; a repeat can heal what was lost."""
         self._url = url
         self._chance = random.Random(seed)
         self._running = True
@@ -181,7 +183,7 @@ class Producer:
                 group.change([one for one in group.instances if one.firing is not self.wish])
             elif self.changing and self._chance.random() < group.restless:
                 group.change(self._chance.sample(group.instances, self._chance.randint(1, len(group.instances))))
-            if not group.settled or self._chance.random() < 0.3:
+            if not group.settled or self._chance.random() < self.repeats:
                 await self._flush(group, session)
 
     async def _flush(self, group: Group, session: aiohttp.ClientSession) -> None:

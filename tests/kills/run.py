@@ -165,6 +165,7 @@ class _Run:
     def _settle(self, *, last: bool) -> None:
         """Let faults and changes end, and compare; then go on where it was."""
         self._sandbox.well()
+        self._producer.repeats = 0.0
         self._start()
         self._producer.changing = False
         self._compare()
@@ -174,6 +175,7 @@ class _Run:
             self._relay.kill()
             self._kills.append(time.time())
             self._producer.changing = True
+            self._producer.repeats = 0.1
 
     def _compare(self) -> None:
         wait_for(self._producer.settled, "everything is acknowledged", SETTLES_WITHIN)
@@ -192,6 +194,7 @@ class _Run:
 
     def _end(self) -> None:
         """Nothing more is sent while all groups say again what is true; at the last resolve nothing is open."""
+        self._producer.repeats = 0.5
         before = len(self._sandbox.requests())
         time.sleep(CALM)
         after = len(self._sandbox.requests())
