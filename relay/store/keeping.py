@@ -59,6 +59,8 @@ class _Pending:
         self._records: list[Recorded] = []
         self._touched_alerts: set[int] = set()
         self._touched_pages: set[int] = set()
+        self._moved: set[int] = set()
+        """Pages whose members are in another page now, and whose name stands in whoever was leaving for them."""
 
     def touches(self, lookup: Lookup, known: Ledger) -> bool:
         """Whether a judgement would be shown a row as it was before something decided here."""
@@ -67,12 +69,14 @@ class _Pending:
             and self._touched_pages.isdisjoint(lookup.pages)
             and self._touched_pages.isdisjoint(lookup.whole)
             and self._touched_pages.isdisjoint(known.pages)
+            and self._moved.isdisjoint(_heirs(known) if self._moved else ())
         )
 
     def add(self, db: Connection, plan: Plan, known: Ledger) -> None:
         """Put a plan with the others; one that does more than write rows is written at once, after them."""
         self._touched_alerts.update(_alerts_of(plan))
         self._touched_pages.update(_pages_of(plan))
+        self._moved.update(old for old, _ in plan.moved)
         if plan.moved or plan.cleared or plan.left or plan.judge:
             self.write(db)
             write_plan(db, plan, known.pages)
@@ -108,6 +112,12 @@ def _pages_of(plan: Plan) -> Iterator[int]:
     yield from (page for pair in plan.moved for page in pair)
     yield from plan.cleared
     yield from plan.judge
+
+
+def _heirs(known: Ledger) -> Iterator[int]:
+    """Yield the pages that members seen here are leaving for."""
+    for rows in (*known.members.values(), *known.whole.values()):
+        yield from (member.leaving for member in rows if member.leaving is not None)
 
 
 def _joined(lookups: Sequence[Lookup]) -> Lookup:

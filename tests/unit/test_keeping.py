@@ -17,7 +17,7 @@ from relay.alert import SECOND, Instant
 from relay.config import load
 from relay.event import Delivered
 from relay.ingress.alertmanager import parse
-from relay.page import State, Wanted
+from relay.page import Member, State, Wanted
 from relay.rules.classify import Draft, classify
 from relay.rules.delivery import settle, start
 from relay.rules.judge import judge
@@ -25,6 +25,7 @@ from relay.rules.ledger import Ledger, Lookup, Plan, Want
 from relay.rules.rulebook import Rulebook
 from relay.store import connect, delivery
 from relay.store.keeping import Keep, keep_together
+from tests.contract import values
 
 RULES = """
 route: {receiver: r, group_by: [cluster], severity: {critical: critical, warning: warning, default: error}}
@@ -169,3 +170,22 @@ def test_the_states_met_are_not_all_the_same(book: Rulebook) -> None:
         deliver(db, book, NOW + SECOND)
 
         assert db.execute("SELECT wanted, delivered FROM pages").fetchall() == [(Wanted.OPEN, State.OPEN)]
+
+
+def test_a_member_that_leaves_for_a_page_which_moves_is_seen_to_leave_for_the_new_one() -> None:
+    old, first, second = values.page("old"), values.page("first"), values.page("second")
+    leaving = values.alert("1")
+    member = values.member(old, leaving, leaving=first.id)
+    seen: list[Member] = []
+
+    def look(ledger: Ledger) -> Plan:
+        seen.extend(ledger.members[leaving.id])
+        return Plan(members=ledger.members[leaving.id])
+
+    with stores(1) as (db,):
+        Keep(Lookup(), values.write(Plan(alerts=(leaving,), pages=(old, first, second), members=(member,))))(db)
+        moves = Keep(Lookup(pages=(first.id, second.id)), values.write(Plan(moved=((first.id, second.id),))))
+        keep_together(db, [moves, Keep(Lookup(alerts=(leaving.id,)), look)])
+
+        assert [one.leaving for one in seen] == [second.id]
+        assert db.execute("SELECT leaving FROM members").fetchall() == [(second.id,)]
