@@ -206,6 +206,37 @@ def delivered(lines: tuple[Line, ...]) -> State:
     return next((state for state in _PRECEDENCE if state in states), State.NEVER)
 
 
+class SuppressionKind(StrEnum):
+    """What keeps an alert that fires quiet. The words are Alertmanager's where it has one."""
+
+    UNROUTED = "unrouted"
+    """A reload routes it to nobody."""
+    SILENCE = "silence"
+    INHIBITION = "inhibition"
+    MUTE_TIME_INTERVAL = "mute_time_interval"
+    ACTIVE_TIME_INTERVAL = "active_time_interval"
+    HOLD = "hold"
+    """`hold_trigger`: it must fire for a while first."""
+    INHIBIT_HOLD = "inhibit_hold"
+    """The alert that would inhibit it may still be on its way."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it only delays a page: nothing is muted, and `on_mute` says nothing of it."""
+        return self in (SuppressionKind.HOLD, SuppressionKind.INHIBIT_HOLD)
+
+
+class Suppression(msgspec.Struct, frozen=True, gc=False):
+    """One reason why an alert that fires is kept quiet in a page."""
+
+    kind: SuppressionKind
+    because: str
+    """The sentence a person wants to read at 3 a.m.: it names the rule, the source alert, the silence and its author, or
+    the window, and when it ends."""
+    until: Instant | None = None
+    """When it ends, where time alone ends it."""
+
+
 class Member(msgspec.Struct, frozen=True, gc=False):
     """One alert in one page, with the route that brought it."""
 
@@ -221,11 +252,24 @@ class Member(msgspec.Struct, frozen=True, gc=False):
     """Route.order."""
     receiver: str
     target: int = 0
-    suppressed: str = ""
-    """Why it is kept quiet; "" when it is not."""
+    suppressions: tuple[Suppression, ...] = ()
+    """Why it is kept quiet: every rule that says so; () when none does."""
     leaving: int | None = None
     """The page it joins after a reload: it leaves this one when that one has its 202."""
     joined_at: Instant = 0
+    """When this firing of it was accepted; holds count from here."""
+    held_until: Instant = 0
+    """Until when `hold_trigger` and `inhibit_hold` keep it; decided once, when it joined."""
+
+    @property
+    def suppressed(self) -> str:
+        """Why it is kept quiet, in words; "" when it is not."""
+        return "; ".join(one.because for one in self.suppressions)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is kept quiet by holds alone."""
+        return bool(self.suppressions) and all(one.kind.waits for one in self.suppressions)
 
     @property
     def tally_key(self) -> str:

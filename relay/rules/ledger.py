@@ -1,6 +1,7 @@
 """What the judge is shown of the store, and what it hands back to be written."""
 
 from collections.abc import Mapping
+from enum import IntEnum
 
 import msgspec
 
@@ -8,6 +9,37 @@ from relay.alert import Instant
 from relay.decision import Decision
 from relay.event import Action
 from relay.page import Lane, Member, Page
+
+
+class Role(IntEnum):
+    """What an alert is to a key."""
+
+    SOURCE = 0
+    """It inhibits targets with this key."""
+    TWO_SIDED = 1
+    """The same, and it is a target of the rule itself: it inhibits only targets that are no sources."""
+    WATCHER = 2
+    """It must be judged again when something changes about the key: who inhibits, or a silence."""
+
+
+class Link(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """One alert at one key: an inhibit rule with the values of its equal labels, or a silence."""
+
+    key: int
+    role: Role
+    name: str = ""
+    """The source as people know it: `JobDown{job="x"}`; "" for a watcher."""
+    absent_at: Instant = 0
+    """Since when a source is missing from its group's bodies; 0: it is not."""
+
+
+class Inhibitor(msgspec.Struct, frozen=True, gc=False):
+    """One alert that fires at a key and inhibits."""
+
+    alert: int
+    role: Role
+    name: str
+    absent_at: Instant = 0
 
 
 class Held(msgspec.Struct, frozen=True, gc=False):
@@ -29,6 +61,10 @@ class Held(msgspec.Struct, frozen=True, gc=False):
     heard_at: Instant = 0
     verdict: str = ""
     """The last decision's verdict."""
+    judge_at: Instant | None = None
+    """When it must be judged again because time makes something due: a hold, a silence or a window ends or begins."""
+    links: tuple[Link, ...] = ()
+    """Its rows in `links`: where it inhibits others, and what it waits for."""
 
 
 class Lookup(msgspec.Struct, frozen=True):
@@ -40,6 +76,8 @@ class Lookup(msgspec.Struct, frozen=True):
     """Page ids; their whole chain of successors comes with them."""
     whole: tuple[int, ...] = ()
     """Page ids of which every member is wanted (and the members' other pages are not)."""
+    keys: tuple[int, ...] = ()
+    """Inhibition keys: who inhibits there comes with them, up to one more per role than there are `alerts`."""
 
 
 class Ledger(msgspec.Struct, frozen=True):
@@ -51,6 +89,8 @@ class Ledger(msgspec.Struct, frozen=True):
     """By alert id: every membership of the alerts asked for."""
     whole: Mapping[int, tuple[Member, ...]] = {}
     """By page id: every member of the pages asked for whole."""
+    inhibitors: Mapping[int, tuple[Inhibitor, ...]] = {}
+    """By inhibition key: who inhibits there."""
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -82,6 +122,12 @@ class Plan(msgspec.Struct, frozen=True):
     judge: tuple[int, ...] = ()
     """Other pages the scheduler must look at, from `judge_at` on."""
     judge_at: Instant = 0
+    linked: tuple[tuple[int, Link], ...] = ()
+    """(alert id, link) rows to write."""
+    unlinked: tuple[tuple[int, Link], ...] = ()
+    """(alert id, link) rows to delete, before `linked` is written."""
+    stirred: tuple[int, ...] = ()
+    """Keys whose watchers must be judged again."""
     record: Recorded | None = None
     groups: tuple[tuple[str, str], ...] = ()
     """(source, group_key) whose cached answers no longer hold."""

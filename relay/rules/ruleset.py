@@ -8,6 +8,7 @@ from relay.alert import HOUR, MINUTE, SECOND, Duration
 from relay.event import Severity
 from relay.rules.dedup import DedupTemplate
 from relay.rules.matchers import Matcher
+from relay.rules.windows import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,35 @@ class Regroup:
     """When a growing or worsening page is opened anew, since PagerDuty notifies nobody of an update."""
 
     urgency: bool = True
+    """When it rises from warning or info to error or critical."""
+    growth: float = 0.0
+    """When so many times as many members fire as when it was opened; 0: never."""
+    worse_severity: bool = False
+    """At any rise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A delay by severity."""
+
+    by_severity: Mapping[Severity, Duration] = field(default_factory=dict)
+    default: Duration = 0
+
+    def of(self, severity: Severity) -> Duration:
+        """Say how long an alert or page of this severity is held."""
+        return self.by_severity.get(severity, self.default)
+
+
+NO_HOLD = Hold()
+
+
+@dataclass(frozen=True, slots=True)
+class Flap:
+    """`changes` changes between firing and resolved `within` a time: the page flaps, and is held open for `hold`."""
+
+    changes: int
+    within: Duration
+    hold: Duration
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +81,13 @@ class Route:
     on_mute: str = "leave"
     dedup_key: DedupTemplate | None = None
     """The route's own `dedup_key` text, evaluated at intake in place of group_by."""
+    hold_trigger: Hold = NO_HOLD
+    hold_resolve: Hold = NO_HOLD
+    flap: Flap | None = None
+    outside: str = "drop"
+    """What a window does to alerts outside it: drop, hold or downgrade."""
     mute_time_intervals: tuple[str, ...] = ()
+    """Names; the route's own, never inherited."""
     active_time_intervals: tuple[str, ...] = ()
     routes: tuple["Route", ...] = ()
     line: int = 0
@@ -123,12 +159,38 @@ class Receiver:
     """Kinds of integration the relay does not serve: `slack_configs`, `email_configs` ..."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class InhibitRule:
+    """While an alert fires that `source` takes, alerts that `target` takes and that agree in `equal` are kept quiet."""
+
+    name: str
+    """As it stands in the file; "" where it has none: `title` is for people."""
+    source: tuple[Matcher, ...]
+    target: tuple[Matcher, ...]
+    equal: tuple[str, ...] = ()
+    """Sorted label names; a label missing on both sides is equal."""
+    hold: Hold = NO_HOLD
+    """How long a target's first page waits for a source that may be on its way."""
+    across_sources: bool = False
+    """Whether the two may come from different `source`s."""
+    line: int = 0
+
+    @property
+    def title(self) -> str:
+        """Name it for people."""
+        return f'inhibit rule "{self.name}"' if self.name else f"the inhibit rule in line {self.line}"
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A sender the configuration names."""
 
     name: str
     native_keys: bool = False
+    repeat_interval: Duration | None = None
+    """As configured in that Alertmanager; None: untold."""
+    alertmanager_urls: tuple[str, ...] = ()
+    """Every replica of it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,7 +202,10 @@ class RuleSet:
     integrations: Mapping[str, Integration]
     """By Integration.id."""
     sources: Mapping[str, Source]
-    fingerprint: str
+    windows: Mapping[str, Window] = field(default_factory=dict)
+    """The time intervals, by name."""
+    inhibit_rules: tuple[InhibitRule, ...] = ()
+    fingerprint: str = ""
     """sha256 of the file's bytes, 16 hex digits."""
 
     def namespace(self, source: str) -> str:
