@@ -60,6 +60,8 @@ class Alert(msgspec.Struct, frozen=True, gc=False):
     """This alert as one JSON object in Alertmanager's v4 form; what the store keeps."""
     notes: tuple[Step, ...] = ()
     """What had to be salvaged to read it."""
+    expires_at: Instant = 0
+    """When a firing alert counts as resolved unless it is sent again; 0: never, only a resolve ends it."""
 
     @property
     def id(self) -> int:
@@ -91,6 +93,13 @@ class WebhookMessage(msgspec.Struct, frozen=True):
     route_labels: Mapping[str, str] = {}
     notes: tuple[Step, ...] = ()
     """What had to be salvaged to read the envelope."""
+    refused: tuple[str, ...] = ()
+    """What was left out though the sender should hear of it, in words: the rest was taken."""
+
+    @property
+    def grouped(self) -> bool:
+        """Whether an Alertmanager put these alerts together, and waited for them, before it sent them."""
+        return bool(self.group_key)
 
 
 def alert_id(source: str, fingerprint: str) -> int:

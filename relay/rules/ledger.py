@@ -5,7 +5,7 @@ from enum import IntEnum
 
 import msgspec
 
-from relay.alert import Instant
+from relay.alert import Duration, Instant
 from relay.decision import Decision
 from relay.event import Action
 from relay.page import Lane, Member, Page
@@ -65,6 +65,10 @@ class Held(msgspec.Struct, frozen=True, gc=False):
     """When it must be judged again because time makes something due: a hold, a silence or a window ends or begins."""
     links: tuple[Link, ...] = ()
     """Its rows in `links`: where it inhibits others, and what it waits for."""
+    lasts: Duration = 0
+    """How long after it was last heard it counts as resolved unless it is sent again; 0: only a resolve ends it."""
+    absent_at: Instant = 0
+    """Since when it is missing from the complete bodies of its group; 0: it is not."""
 
 
 class Lookup(msgspec.Struct, frozen=True):
