@@ -130,7 +130,8 @@ def _named(labels: Mapping[str, str], known: frozenset[str]) -> str:
     for label in sorted(labels.keys() - known, key=lambda label: (_FIRST.get(label, len(_FIRST)), label)):
         if not labels[label]:
             continue
-        pair = f"{label}={go_quote(cut(labels[label], _LONGEST_VALUE))}"
+        name = label if label.isidentifier() else go_quote(label)
+        pair = f"{name}={go_quote(cut(labels[label], _LONGEST_VALUE))}"
         if len(pair) + len(", ") > room:
             told.append("…")
             break

@@ -35,5 +35,5 @@ def _reason(case: Case) -> tuple[SuppressionKind, str]:
     if case.joined_at + case.route.hold_trigger.of(case.severity) > case.now:
         return SuppressionKind.HOLD, f"hold_trigger: pages if it still fires at {end}"
     longest = max(case.targets, key=lambda target: target.rule.hold.of(case.severity), default=None)
-    where = f"that {longest.rule.title}" if longest is not None else "that"
-    return SuppressionKind.INHIBIT_HOLD, f"waits until {end} for an alert {where} may inhibit it with"
+    who = f"{longest.rule.title} may inhibit it with" if longest is not None else "may inhibit it"
+    return SuppressionKind.INHIBIT_HOLD, f"waits until {end} for an alert that {who}"

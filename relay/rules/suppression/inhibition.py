@@ -1,5 +1,7 @@
 """Inhibition: while another alert fires that an inhibit rule names, an alert is kept quiet (inhibit/inhibit.go)."""
 
+from collections.abc import Iterable
+
 from relay.alert import HOUR, Duration, Instant
 from relay.page import Suppression, SuppressionKind
 from relay.rules.cleaning import cut
@@ -20,7 +22,8 @@ def judge(case: Case) -> Found:
     """Keep a target quiet while a source fires at one of its keys.
 
     Of several sources the first one there is named, in the order of the rules; one that is absent only if all of them
-    are, and then the one that counts longest.
+    are, and then the one that counts longest. An alert never inhibits itself: where it is source and target, it is
+    two-sided, and two-sided sources do not count.
     """
     absent: tuple[Instant, Target, Inhibitor] | None = None
     for target in case.targets:
@@ -33,6 +36,20 @@ def judge(case: Case) -> Found:
             if one.absent_at <= case.now < until and (absent is None or until > absent[0]):
                 absent = until, target, one
     return NOTHING if absent is None else _while_absent(case, *absent)
+
+
+def strongest(there: Iterable[Inhibitor]) -> tuple[Inhibitor, ...]:
+    """Keep all that any target may ask of a key: of each role one that is there, and the one that is absent latest.
+
+    At most four, however many fire there: so a judgement costs the same at a key with thousands of sources.
+    """
+    best: dict[tuple[bool, Role], Inhibitor] = {}
+    for one in there:
+        kind = (one.absent_at > 0, one.role)
+        known = best.get(kind)
+        if known is None or (one.absent_at, -one.alert) > (known.absent_at, -known.alert):
+            best[kind] = one
+    return tuple(best[kind] for kind in sorted(best) if kind[1] is not Role.WATCHER)
 
 
 def _inhibits(one: Inhibitor, target: Target) -> bool:
