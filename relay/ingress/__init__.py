@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping
 
 from relay.alert import WebhookMessage
-from relay.ingress import alertmanager
+from relay.ingress import alertmanager, prometheus
 
 Format = Callable[..., WebhookMessage]
-"""`parse(body, source, known=()) -> WebhookMessage`, raising BadBody."""
+"""`parse(body, source, ...) -> WebhookMessage`, raising BadBody; what else it must be told differs."""
 
 FORMATS: Mapping[str, Format] = {
     "alertmanager": alertmanager.parse,
+    "prometheus": prometheus.parse,
 }
 """Every format the relay reads. A new one is one file beside this one and one line here."""

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Collection, Iterable
 from datetime import datetime
-from hashlib import sha256
 from typing import Annotated
 
 import msgspec
@@ -13,6 +12,7 @@ from relay.alert import Alert, Instant, Status, WebhookMessage, fingerprint_of, 
 from relay.decision import Step
 from relay.errors import BadBody
 from relay.ingress import salvage
+from relay.ingress.reading import digest_of, malformed, place, refuse_foreign, stopped_at, without_mark
 from relay.ingress.salvage import YEAR_ONE, Envelope, note
 
 _REMEDY = (
@@ -57,12 +57,7 @@ def parse(body: bytes, source: str, known: Collection[bytes] = (), *, digest: by
 
 def body_digest(body: bytes) -> bytes:
     """Name these exact bytes with 16 bytes; stable across processes."""
-    return _digest(body)
-
-
-def _digest(text: bytes | Raw) -> bytes:
-    # With SHA instructions, which servers have, this is half again as fast as blake2b.
-    return sha256(text).digest()[:16]
+    return digest_of(body)
 
 
 _GROUP_KEY = re.compile(rb'"groupKey"\s*:\s*("(?:[^"\\]|\\.)*+")')
@@ -90,22 +85,16 @@ def peek_group_key(body: bytes) -> str | None:
 
 
 _ENVELOPE = msgspec.json.Decoder(Envelope)
-_BOM = b"\xef\xbb\xbf"
-_FOREIGN = {
-    b"\xff\xfe": "UTF-16",
-    b"\xfe\xff": "UTF-16",
-    b"\x1f\x8b": "compressed (gzip)",
-    b"\x28\xb5": "compressed (zstd)",
-}
 
 
 def _open(body: bytes) -> tuple[Envelope, list[Step]]:
     """Read the envelope and leave the alerts as bytes."""
     notes: list[Step] = []
-    if body.startswith(_BOM):
-        body = body[len(_BOM) :]
+    unmarked = without_mark(body)
+    if unmarked is not body:
         notes.append(note("a byte order mark was dropped"))
-    _refuse_foreign(body)
+    body = unmarked
+    refuse_foreign(body, _REMEDY)
     try:
         return _ENVELOPE.decode(body), notes
     except RecursionError:
@@ -116,19 +105,11 @@ def _open(body: bytes) -> tuple[Envelope, list[Step]]:
         return _mended(body, error, notes), notes
 
 
-def _refuse_foreign(body: bytes) -> None:
-    if not body or body.isspace():
-        raise BadBody(f"the body is empty; {_REMEDY}", "empty")
-    kind = _FOREIGN.get(body[:2]) or ("UTF-16 or UTF-32" if b"\x00" in body[:4] else None)
-    if kind is not None:
-        raise BadBody(f"the body is {kind} at byte 0; send plain UTF-8", "encoding")
-
-
 def _mended(body: bytes, error: Exception, notes: list[Step]) -> Envelope:
     """Read a body whose text is broken (bad UTF-8, lone surrogates, raw control characters) once more, mended."""
     mended = salvage.mend(body)
     if mended == body:
-        raise _malformed(body, error) from None
+        raise malformed(body, error, _REMEDY) from None
     try:
         envelope = _ENVELOPE.decode(mended)
     except RecursionError:
@@ -136,7 +117,9 @@ def _mended(body: bytes, error: Exception, notes: list[Step]) -> Envelope:
     except msgspec.ValidationError:
         envelope = _loose(mended, notes)
     except (msgspec.DecodeError, UnicodeDecodeError) as again:
-        raise (_malformed(body, error) if _byte(error) is not None else _malformed(mended, again)) from None
+        raise (
+            malformed(body, error, _REMEDY) if stopped_at(error) is not None else malformed(mended, again, _REMEDY)
+        ) from None
     notes.append(note("characters that are not UTF-8, or may not stand in JSON, were replaced"))
     return envelope
 
@@ -149,7 +132,7 @@ def _loose(body: bytes, notes: list[Step]) -> Envelope:
     except (msgspec.DecodeError, RecursionError) as error:
         mended = salvage.mend(body)
         if mended == body:
-            raise _malformed(body, error) from None
+            raise malformed(body, error, _REMEDY) from None
         return _mended(body, error, notes)
     if fields is None:
         raise BadBody(_not_an_object(body), "not_a_webhook")
@@ -158,29 +141,8 @@ def _loose(body: bytes, notes: list[Step]) -> Envelope:
     envelope = salvage.envelope(fields, notes)
     if envelope is None:
         at = body.find(b'"alerts"')
-        raise BadBody(f"`alerts` is not a list {_place(body, at)}; {_REMEDY}", "not_a_webhook")
+        raise BadBody(f"`alerts` is not a list {place(body, at)}; {_REMEDY}", "not_a_webhook")
     return envelope
-
-
-def _malformed(body: bytes, error: Exception) -> BadBody:
-    if isinstance(error, RecursionError):
-        return BadBody(f"the body is nested too deeply to be read; {_REMEDY}", "malformed")
-    at = _byte(error)
-    if at is None:
-        return BadBody(f"not JSON: it breaks off {_place(body, len(body))}; send the whole body", "malformed")
-    what = str(error).removeprefix("JSON is malformed: ").partition(" (byte")[0]
-    return BadBody(f"not JSON: {what} {_place(body, at)}; {_REMEDY}", "malformed")
-
-
-def _byte(error: Exception) -> int | None:
-    """Find where msgspec stopped; None where the text was too short for it."""
-    found = re.search(r"(trailing characters )?\(byte (\d+)\)$", str(error))
-    return int(found[2]) - bool(found[1]) if found else None
-
-
-def _place(body: bytes, at: int) -> str:
-    line, column = body.count(b"\n", 0, at) + 1, at - body.rfind(b"\n", 0, at)
-    return f"at line {line}, column {column} (byte {at})"
 
 
 def _not_an_object(body: bytes) -> str:
@@ -190,7 +152,7 @@ def _not_an_object(body: bytes) -> str:
     if b'"labels"' in start and b'"receiver' not in start:
         return (
             "this is the list of alerts that Prometheus posts to Alertmanager's API, not a webhook body (byte 0); "
-            "point Prometheus at Alertmanager, and Alertmanager's webhook_configs here"
+            "post it to /api/v2/alerts: name the relay in Prometheus's `alerting`, as if it were an Alertmanager"
         )
     return f"expected an object with `alerts`, got a list at byte 0; {_REMEDY}"
 
@@ -239,7 +201,7 @@ def _alerts(
     alerts: list[Alert] = []
     lost: list[str] = []
     for index, raw in enumerate(envelope.alerts):
-        digest = _digest(raw)
+        digest = digest_of(raw)
         if digest in known:
             repeated[digest] = raw
         elif digest not in seen:

@@ -110,17 +110,17 @@ def envelope(found: Mapping[str, bytes], notes: list[Step]) -> Envelope | None:
         return None
     return Envelope(
         alerts,
-        group_key=_word(found, "groupKey"),
-        receiver=_word(found, "receiver"),
-        status=_word(found, "status"),
-        version=_word(found, "version"),
+        group_key=word(found, "groupKey"),
+        receiver=word(found, "receiver"),
+        status=word(found, "status"),
+        version=word(found, "version"),
         truncated_alerts=_count(found.get("truncatedAlerts", b"0"), notes),
-        group_labels=_map(found, "groupLabels", notes),
-        common_labels=_map(found, "commonLabels", notes),
-        common_annotations=_map(found, "commonAnnotations", notes),
-        route_labels=_map(found, "routeLabels", notes),
-        external_url=_word(found, "externalURL"),
-        notification_reason=_word(found, "notification_reason"),
+        group_labels=mapping(found, "groupLabels", notes),
+        common_labels=mapping(found, "commonLabels", notes),
+        common_annotations=mapping(found, "commonAnnotations", notes),
+        route_labels=mapping(found, "routeLabels", notes),
+        external_url=word(found, "externalURL"),
+        notification_reason=word(found, "notification_reason"),
     )
 
 
@@ -141,7 +141,8 @@ def _count(raw: bytes, notes: list[Step]) -> int:
     return 0
 
 
-def _word(found: Mapping[str, bytes], name: str) -> str:
+def word(found: Mapping[str, bytes], name: str) -> str:
+    """Read a field as text; "" where it is missing."""
     return _value(found[name]) if name in found else ""
 
 
@@ -150,7 +151,7 @@ def _value(raw: bytes) -> str:
     return _TEXT.decode(raw) if raw.startswith(b'"') else raw.decode()
 
 
-def _map(found: Mapping[str, bytes], name: str, notes: list[Step]) -> dict[str, str]:
+def mapping(found: Mapping[str, bytes], name: str, notes: list[Step]) -> dict[str, str]:
     """Read a map of strings; values of other types become their text, nulls are left out."""
     if name not in found:
         return {}
@@ -184,7 +185,7 @@ def alert(raw: bytes, digest: bytes, source: str, around: Envelope) -> Alert | s
 
 
 def _salvaged(found: Mapping[str, bytes], notes: list[Step], digest: bytes, source: str, around: Envelope) -> Alert:
-    labels = _map(found, "labels", notes)
+    labels = mapping(found, "labels", notes)
     named = labels
     if not labels:
         labels, named, digest = _of_the_group(digest, around, notes)
@@ -195,10 +196,10 @@ def _salvaged(found: Mapping[str, bytes], notes: list[Step], digest: bytes, sour
             fingerprint=_fingerprint(found, named, notes),
             status=status,
             labels=labels,
-            annotations=_map(found, "annotations", notes),
-            starts_at=_time(found, "startsAt", notes),
-            ends_at=_time(found, "endsAt", notes) if status is Status.RESOLVED else YEAR_ONE,
-            generator_url=_word(found, "generatorURL"),
+            annotations=mapping(found, "annotations", notes),
+            starts_at=time(found, "startsAt", notes),
+            ends_at=time(found, "endsAt", notes) if status is Status.RESOLVED else YEAR_ONE,
+            generator_url=word(found, "generatorURL"),
             digest=digest,
             raw=b"",
             notes=tuple(notes),
@@ -221,7 +222,7 @@ def _status(found: Mapping[str, bytes], notes: list[Step]) -> Status:
     if "status" not in found:
         notes.append(note("it has no status and counts as firing"))
         return Status.FIRING
-    said = _word(found, "status")
+    said = word(found, "status")
     try:
         return Status(said.strip().lower())
     except ValueError:
@@ -233,7 +234,7 @@ _FINGERPRINT = re.compile("[0-9a-f]{16}")
 
 
 def _fingerprint(found: Mapping[str, bytes], labels: Mapping[str, str], notes: list[Step]) -> str:
-    said = _word(found, "fingerprint").lower()
+    said = word(found, "fingerprint").lower()
     if _FINGERPRINT.fullmatch(said):
         return said
     computed = fingerprint_of(labels)
@@ -247,12 +248,12 @@ _BENT = re.compile(r"\s*(\d{4}-\d\d-\d\d)[ T_](\d\d:\d\d)(:\d\d(?:\.\d+)?)?\s*([
 _ZONELESS = re.compile(r"\s*(\d{4}-\d\d-\d\d)[ T_](\d\d:\d\d)(:\d\d(?:\.\d+)?)?(?:Z|\s|$)", re.ASCII)
 
 
-def _time(found: Mapping[str, bytes], name: str, notes: list[Step]) -> Instant:
+def time(found: Mapping[str, bytes], name: str, notes: list[Step]) -> Instant:
     """Read a time; 0, which means unknown, where it is missing or no time."""
     if name not in found:
         notes.append(note(f"it has no `{name}`"))
         return 0
-    said = _word(found, name)
+    said = word(found, name)
     when = _moment(said)
     if when is None:
         notes.append(note(f"its `{name}` {said[:40]!r} is no time (RFC 3339) and counts as unknown"))
