@@ -234,7 +234,8 @@ def _matcher(at: int, op: str, name: str, value: str) -> Matcher:
     try:
         return Matcher(op, name, value)
     except MatcherError as error:
-        what = f"invalid regular expression {go_quote(value)}: {error}"
+        why = str(error).replace(f"^(?:{value})$", value)  # Alertmanager tries it without its anchors first
+        what = f"invalid regular expression {go_quote(value)}: {why}"
         raise BadSilence(f"silence invalid: invalid label matcher {at}: {what}") from None
 
 
