@@ -1,4 +1,4 @@
-"""The front hall: take a webhook body, judge it, keep it, and say what became of each alert."""
+"""The front hall: take what a sender posts, judge it, keep it, and say what became of each alert."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -9,6 +9,7 @@ import msgspec
 from relay.alert import Instant, WebhookMessage
 from relay.decision import Decision, Verdict
 from relay.errors import NotTaken, StoreError
+from relay.ingress import prometheus
 from relay.ingress.alertmanager import body_digest, parse, peek_group_key
 from relay.logs import Log
 from relay.metrics import Metrics
@@ -38,6 +39,8 @@ class Accepted(msgspec.Struct, frozen=True):
     decisions: tuple[Decision, ...] = ()
     notes: tuple[str, ...] = ()
     """What had to be salvaged in the envelope."""
+    refused: tuple[str, ...] = ()
+    """What was left out though the sender should hear of it."""
 
 
 class _Overtaken(Exception):
@@ -86,6 +89,25 @@ class Intake:
                 known = None
         raise NotTaken("the configuration or this group kept changing while the body was judged; send it again")
 
+    async def accept_alerts(self, body: bytes, source: str) -> Accepted:
+        """Take one list of alerts as Prometheus posts it; returns after the commit is on disk. Raises as `accept` does.
+
+        Each list has other times in it, so that none is known as a whole; what is unchanged in it writes nothing.
+        """
+        for _ in range(_ATTEMPTS):
+            message = await self._parse_alerts(body, source)
+            try:
+                return await self._kept(message, (source, ""), None)
+            except _Overtaken:
+                continue
+        raise NotTaken("the configuration kept changing while the alerts were judged; send them again")
+
+    async def _parse_alerts(self, body: bytes, source: str) -> WebhookMessage:
+        now, timeout = self._clock(), self.book.rules.resolve_timeout
+        if len(body) < LARGE_BODY:
+            return prometheus.parse(body, source, now, timeout)
+        return await asyncio.to_thread(prometheus.parse, body, source, now, timeout)
+
     def _repeat(self, group: Group, known: Known) -> Accepted:
         now = self._clock()
         self._recall.hear(group, known, now)
@@ -99,7 +121,10 @@ class Intake:
         if message.repeated and (message.truncated_alerts or message.group_key != group[1]):
             # The worst of a truncated body must be seen; and what is known of one group says nothing of another.
             known, message = None, await self._parse(body, digest, source, None)
-        group = (source, message.group_key)
+        return await self._kept(message, (source, message.group_key), known)
+
+    async def _kept(self, message: WebhookMessage, group: Group, known: Known | None) -> Accepted:
+        """Judge a message and keep what follows from it."""
         book, now = self.book, self._clock()
         draft = await self._classify(message, book)
         generation = -1
@@ -118,7 +143,8 @@ class Intake:
         self._tell(message, plan, draft)
         if plan.pages:
             self._wake()
-        return Accepted(_outcomes(plan, draft), plan.decisions, tuple(note.because for note in message.notes))
+        notes = tuple(note.because for note in message.notes)
+        return Accepted(_outcomes(plan, draft), plan.decisions, notes, message.refused)
 
     async def _keep(self, lookup: Lookup, judgement: Callable[[Ledger], Plan]) -> Plan:
         try:
@@ -154,17 +180,20 @@ class Intake:
         same = known is not None and known.generation == generation
         bodies = (known.bodies if known is not None and same else frozenset()) | {message.digest}
         fresh = Known(generation, bodies, alerts, tuple(pages))
-        self._recall.hear(group, fresh, self._clock())
+        # Bodies of no group have only themselves for a name: one must not take the place of another.
+        self._recall.hear(group if message.group_key else (group[0], message.digest.hex()), fresh, self._clock())
         if plan.cacheable and message.group_key and not message.truncated_alerts:
             await self._recall.learn(group, fresh)
 
     def _tell(self, message: WebhookMessage, plan: Plan, draft: Draft) -> None:
-        """Count the message, and log one line of it."""
+        """Count the message, and log one line of it; not of a list that is sent each minute and says nothing new."""
         self._recall.sources[message.source] = self._clock()
         self._metrics.received(message, draft, plan)
+        if plan.record is None and not message.grouped:
+            return
         outcomes = {verdict: count for verdict, count in _outcomes(plan, draft).items() if count}
         self._log.info(
-            "accepted webhook",
+            "accepted webhook" if message.grouped else "accepted alerts",
             source=message.source,
             group_key=message.group_key,
             receiver=message.receiver,
