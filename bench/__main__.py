@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import accepting, delivering, page, storing
+from bench import accepting, delivering, page, storing, suppressing
 from bench.figures import FULL, QUICK, Row, Scale, table
 from bench.processes import Bench, on_disk
 
@@ -18,13 +18,14 @@ BENCHMARKS: dict[str, Benchmark] = {
     "P2": accepting.p2,
     "P3": accepting.p3,
     "P4": storing.p4,
-    "P6": accepting.p6,
+    "P6": lambda bench, scale: accepting.p6(bench, scale) + suppressing.p6(bench, scale),
     "P7": storing.p7,
     "P8": accepting.p8,
     "P10": delivering.p10,
     "P11": delivering.p11,
     "P12": delivering.p12,
     "P14": storing.p14,
+    "S1": suppressing.s1,
 }
 
 

@@ -178,7 +178,9 @@ class Bench:
         return Spent(spent / order.requests, answer["seconds"] / order.requests)
 
 
-def config(url: str, *, events: int = 120, routes: str = "", group_by: str = "[alertname, cluster]") -> str:
+def config(
+    url: str, *, events: int = 120, routes: str = "", group_by: str = "[alertname, cluster]", rest: str = ""
+) -> str:
     """Write a routing YAML that pages one integration at `url`."""
     return f"""
 global: {{pagerduty_url: "{url}/v2/enqueue", budget: {{events: {events}, within: 60s}}}}
@@ -190,7 +192,7 @@ route:
 receivers:
   - name: platform
     pagerduty_configs: [{{routing_key: {ROUTING_KEY}}}]
-"""
+{rest}"""
 
 
 def wait_until(true: Callable[[], bool], what: str, seconds: float = _PATIENCE, every: float = 0.02) -> None:
