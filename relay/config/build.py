@@ -1,33 +1,27 @@
 """Turn a well-formed configuration into the RuleSet, and check everything that needs two places to be seen at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from hashlib import sha256
 from pathlib import Path as FilePath
 
+from relay.alert import Duration
 from relay.config import schema
-from relay.config.intervals import faults
+from relay.config.intervals import read_windows
 from relay.config.problems import Problems
 from relay.config.receivers import Cast, ReceiverBuilder
-from relay.config.routes import Timers, build_tree, match_fields
+from relay.config.routes import Timers, build_tree, hold, match_fields
+from relay.config.senders import check_stale, read_heartbeats, read_sources
 from relay.config.texts import TextCheck
 from relay.config.yaml import Path
 from relay.rules.matchers import valid_label_name
 from relay.rules.quoting import go_quote
-from relay.rules.ruleset import Receiver, Route, RuleSet, Source
+from relay.rules.ruleset import Heartbeat, InhibitRule, Receiver, Route, RuleSet, Source
+from relay.rules.windows import Window
 
 Known = tuple[str, str, str, int]
 """What the store remembers of an integration: (Integration.id, a key id, receiver name, index of the entry)."""
-
-_NOT_APPLIED = {
-    "mute_time_intervals": "alerts page at all times",
-    "active_time_intervals": "alerts page at all times",
-    "outside": "alerts page at all times",
-    "hold_trigger": "pages open at once",
-    "hold_resolve": "pages are resolved at once",
-    "flap": "flapping alerts are sent like any other",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +31,10 @@ class Built:
     root: Route | None
     cast: Cast
     sources: Mapping[str, Source]
+    windows: Mapping[str, Window]
+    inhibit_rules: tuple[InhibitRule, ...]
+    heartbeats: tuple[Heartbeat, ...]
+    resolve_timeout: Duration
 
 
 def build(
@@ -47,19 +45,20 @@ def build(
     texts: TextCheck,
     problems: Problems,
 ) -> Built:
-    """Build routes, receivers and sources, noting everything that is wrong on the way."""
-    _intervals(config, problems)
-    _inhibit_rules(config, problems)
+    """Build everything the file speaks of, noting all that is wrong on the way."""
+    windows = read_windows(config, environ, problems)
+    inhibit_rules = tuple(_inhibit_rules(config, problems))
     cast = ReceiverBuilder(config, directory, environ, texts, problems).build()
-    sources = _sources(config, problems)
+    sources = read_sources(config.sources, problems)
+    heartbeats = read_heartbeats(config, problems)
     root = None
     if config.route is None:
         problems.error((), "no routes provided: a `route` with a `receiver` is where every alert begins")
     else:
         root = build_tree(config.route, timers, problems)
         _References(config, problems).check(config.route)
-        _not_applied(config, problems)
-    return Built(root, cast, sources)
+        check_stale(config.route, config.sources, problems)
+    return Built(root, cast, sources, windows, inhibit_rules, heartbeats, config.global_.resolve_timeout)
 
 
 def rule_set(built: Built, text: bytes) -> RuleSet:
@@ -70,6 +69,10 @@ def rule_set(built: Built, text: bytes) -> RuleSet:
         receivers=built.cast.receivers,
         integrations=built.cast.integrations,
         sources=built.sources,
+        windows=built.windows,
+        inhibit_rules=built.inhibit_rules,
+        heartbeats=built.heartbeats,
+        resolve_timeout=built.resolve_timeout,
         fingerprint=sha256(text).hexdigest()[:16],
     )
 
@@ -132,34 +135,26 @@ def _moved(receiver: Receiver, current: Mapping[str, str]) -> Receiver:
     return replace(receiver, targets=tuple(targets))
 
 
-def _intervals(config: schema.Config, problems: Problems) -> None:
-    """Check the definitions; both lists share one name space, as in Alertmanager."""
-    seen: set[str] = set()
-    for section, what in (("mute_time_intervals", "mute time interval"), ("time_intervals", "time interval")):
-        for index, named in enumerate(getattr(config, section)):
-            path: Path = (section, index)
-            if not named.name:
-                if not problems.gone((*path, "name")):
-                    problems.error(path, f"missing name in {what}")
-            elif named.name in seen:
-                problems.error((*path, "name"), f"{what} {go_quote(named.name)} is not unique")
-            seen.add(named.name)
-            for number, interval in enumerate(named.time_intervals):
-                for inside, message in faults(interval):
-                    problems.error((*path, "time_intervals", number, *inside), message)
-
-
-def _inhibit_rules(config: schema.Config, problems: Problems) -> None:
+def _inhibit_rules(config: schema.Config, problems: Problems) -> Iterator[InhibitRule]:
     for index, rule in enumerate(config.inhibit_rules):
         path: Path = ("inhibit_rules", index)
-        match_fields(rule.source_match, rule.source_match_re, rule.source_matchers, path, problems, "source_")
-        match_fields(rule.target_match, rule.target_match_re, rule.target_matchers, path, problems, "target_")
         for number, label in enumerate(rule.equal):
             if not valid_label_name(label):
                 problems.error((*path, "equal", number), f"invalid label name {go_quote(label)} in equal list")
-    if config.inhibit_rules:
-        message = "inhibit_rules are read but not applied yet: inhibited alerts page as well"
-        problems.warn(("inhibit_rules",), message, key=True)
+        delay = config.global_.inhibit_hold if rule.inhibit_hold is None else rule.inhibit_hold
+        yield InhibitRule(
+            name=rule.name,
+            source=match_fields(
+                rule.source_match, rule.source_match_re, rule.source_matchers, path, problems, "source_"
+            ),
+            target=match_fields(
+                rule.target_match, rule.target_match_re, rule.target_matchers, path, problems, "target_"
+            ),
+            equal=tuple(sorted(set(rule.equal))),
+            hold=hold(delay, critical=False),
+            across_sources=rule.across_sources,
+            line=problems.line(path),
+        )
 
 
 class _References:
@@ -194,63 +189,3 @@ class _References:
 
     def _has(self, names: set[str] | None, name: str) -> bool:
         return names is None or name in names
-
-
-def _not_applied(config: schema.Config, problems: Problems) -> None:
-    """Say once of each kind of rule that this version reads and does not follow."""
-    assert config.route is not None
-    found: dict[str, list[Path]] = {}
-    _collect(config.route, ("route",), found)
-    for name, paths in found.items():
-        more = f" (in {len(paths)} routes)" if len(paths) > 1 else ""
-        problems.warn(paths[0], f"{name} is read but not applied yet: {_NOT_APPLIED[name]}{more}", key=True)
-
-
-def _collect(route: schema.Route, path: Path, found: dict[str, list[Path]]) -> None:
-    for name in _NOT_APPLIED:
-        if getattr(route, name):
-            found.setdefault(name, []).append((*path, name))
-    for index, child in enumerate(route.routes):
-        _collect(child, (*path, "routes", index), found)
-
-
-def _sources(config: schema.Config, problems: Problems) -> dict[str, Source]:
-    found: dict[str, Source] = {}
-    for index, spec in enumerate(config.sources):
-        path: Path = ("sources", index)
-        if not _is_source_name(spec.name):
-            if not problems.gone((*path, "name")):
-                message = (
-                    "a source needs a name of letters, digits, `-` and `_`: it is part of the path /webhook/{name}"
-                )
-                problems.error((*path, "name") if spec.name else path, message)
-        elif spec.name in found:
-            problems.error((*path, "name"), f"source name {go_quote(spec.name)} is not unique")
-        for name in ("repeat_interval", "alertmanager_url"):
-            if getattr(spec, name) is not None:
-                problems.warn((*path, name), f"{name} of a source is read but not used yet", key=True)
-        native = len(config.sources) == 1 if spec.native_keys is None else spec.native_keys
-        found.setdefault(spec.name, Source(spec.name, native))
-    _check_native_keys(config.sources, problems)
-    return found
-
-
-def _is_source_name(name: str) -> bool:
-    return len(name) <= 64 and name.replace("-", "").replace("_", "").isalnum() and name.isascii()
-
-
-def _check_native_keys(sources: Sequence[schema.Source], problems: Problems) -> None:
-    """Two sources must say whose dedup keys are Alertmanager's own, or their pages would be mistaken for each other."""
-    if len(sources) < 2:
-        return
-    natives = [index for index, source in enumerate(sources) if source.native_keys]
-    for index in natives[1:]:
-        message = f"native_keys: true is said by source {go_quote(sources[natives[0]].name)} already: only one may"
-        problems.error(("sources", index, "native_keys"), message, key=True)
-    for index, source in enumerate(sources):
-        if source.native_keys is None:
-            message = (
-                "with two or more sources each must say native_keys: true for the one whose dedup keys are "
-                "Alertmanager's own, false for all others"
-            )
-            problems.error(("sources", index), message)

@@ -12,7 +12,7 @@ from relay.rules.dedup import DedupTemplate, parse_dedup
 from relay.rules.grouping import route_key
 from relay.rules.matchers import Matcher, MatcherError, parse_matchers, valid_label_name
 from relay.rules.quoting import go_quote
-from relay.rules.ruleset import Regroup, Route, SeverityMap
+from relay.rules.ruleset import Flap, Hold, Regroup, Route, SeverityMap
 from relay.rules.severity import STANDARD, fold
 
 ALL_LABELS = "..."
@@ -76,7 +76,8 @@ class _Builder:
             mute_time_intervals=tuple(spec.mute_time_intervals),
             active_time_intervals=tuple(spec.active_time_intervals),
         )
-        mine = self._paging(spec, path, self._grouped(spec, path, self._timed(spec, path, mine)))
+        mine = self._waiting(spec, self._grouped(spec, path, self._timed(spec, path, mine)))
+        mine = self._paging(spec, path, mine)
         self._check_labels(spec, path)
         children = (self._child(child, (*path, "routes", index), mine) for index, child in enumerate(spec.routes))
         return replace(mine, routes=tuple(children))
@@ -144,8 +145,20 @@ class _Builder:
             base,
             severity=base.severity if spec.severity is None else self._severity(spec.severity, (*path, "severity")),
             severity_label=spec.severity_label or base.severity_label,
-            regroup=base.regroup if spec.regroup is None else Regroup(urgency=spec.regroup.urgency),
+            regroup=base.regroup if spec.regroup is None else _regroup(spec.regroup),
             on_mute=spec.on_mute or base.on_mute,
+            on_stale=spec.on_stale or base.on_stale,
+        )
+
+    def _waiting(self, spec: schema.Route, base: Route) -> Route:
+        """Say how long what is held, and what windows do."""
+        trigger, resolve = spec.hold_trigger, spec.hold_resolve
+        return replace(
+            base,
+            hold_trigger=base.hold_trigger if trigger is None else hold(trigger, critical=False),
+            hold_resolve=base.hold_resolve if resolve is None else hold(resolve, critical=True),
+            flap=base.flap if spec.flap is None else _flap(spec.flap),
+            outside=spec.outside or base.outside,
         )
 
     def _severity(self, words: Mapping[str, str], path: Path) -> SeverityMap:
@@ -168,6 +181,22 @@ class _Builder:
             if not valid_label_name(name):
                 message = f"invalid label name {go_quote(name)} in route labels"
                 self.problems.error((*path, "labels", name), message, key=True)
+
+
+def hold(delay: schema.Hold | Duration, *, critical: bool) -> Hold:
+    """Read a delay: a map holds as it says; one duration holds every severity, criticals only if they may be held."""
+    if isinstance(delay, schema.Hold):
+        named = {severity: getattr(delay, severity) for severity in Severity}
+        return Hold({severity: length for severity, length in named.items() if length is not None}, delay.default)
+    return Hold({} if critical else {Severity.CRITICAL: 0}, delay)
+
+
+def _flap(spec: schema.Flap | bool) -> Flap | None:
+    return Flap(spec.changes, spec.within, spec.hold) if isinstance(spec, schema.Flap) else None
+
+
+def _regroup(spec: schema.Regroup) -> Regroup:
+    return Regroup(urgency=spec.urgency, growth=spec.growth, worse_severity=spec.worse_severity)
 
 
 def match_fields(

@@ -4,7 +4,7 @@ import re
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from relay.alert import DAY, HOUR, MINUTE, SECOND
@@ -83,6 +83,15 @@ def _parsed(parse: Any, kind: str) -> Any:
     return BeforeValidator(validate)
 
 
+def _refused(message: str) -> Any:
+    """Take no value at all."""
+
+    def refuse(_: Any) -> Any:
+        raise PydanticCustomError("form", "{why}", {"why": message})
+
+    return BeforeValidator(refuse)
+
+
 def _boolean(text: str) -> bool:
     if text in _TRUE or text in _FALSE:
         return text in _TRUE
@@ -102,6 +111,26 @@ def _some_time(text: str) -> int:
     return length
 
 
+_FLAP_FORMS = "must be a mapping (`{changes: 5, within: 30m, hold: 15m}`), or off"
+
+
+def _off(text: str) -> bool:
+    if text not in _FALSE:
+        raise ValueError(_FLAP_FORMS)
+    return False
+
+
+def _growth(text: str) -> float:
+    if re.fullmatch(r"[0-9]{1,6}(?:\.[0-9]{1,6})?", text, re.ASCII) and (float(text) > 1 or not float(text)):
+        return float(text)
+    raise ValueError("must be a number over 1, such as 2.0 for twice as many, or 0 for never")
+
+
+def _form(value: Any) -> str:
+    """Say in which of its forms a field is written."""
+    return "|map" if isinstance(value, dict) else "|list" if isinstance(value, list) else "|text"
+
+
 Text = Annotated[str, BeforeValidator(_text)]
 Boolean = Annotated[bool, _parsed(_boolean, "boolean")]
 Count = Annotated[int, _parsed(_count, "count")]
@@ -109,6 +138,7 @@ Length = Annotated[int, _parsed(duration, "duration")]
 Period = Annotated[int, _parsed(_some_time, "duration")]
 Timeout = Annotated[int, _parsed(go_duration, "duration")]
 Url = Annotated[str, _parsed(http_url, "url")]
+Growth = Annotated[float, _parsed(_growth, "growth")]
 Hidden = Annotated[Secret, _parsed(Secret, "secret")]
 Foreign = list[dict[str, Any]] | None
 """Integrations that are not ours: counted, not read."""
@@ -133,6 +163,35 @@ class Section(BaseModel):
         if not isinstance(value, dict):
             return value
         return {name: item for name, item in value.items() if item is not None and name not in cls.TOLERATED}
+
+
+class Hold(Section):
+    """A delay by severity; `default` is for every severity that is not named."""
+
+    critical: Length | None = None
+    error: Length | None = None
+    warning: Length | None = None
+    info: Length | None = None
+    default: Length = 0
+
+
+# A `|` begins the name of a form: shape.py leaves it out of an error's place.
+_Written = Discriminator(_form)
+_DELAY_FORMS = "must be one duration (`5m`), or durations by severity (`{critical: 30s, default: 5m}`)"
+Delay = Annotated[
+    Annotated[Hold, Tag("|map")]
+    | Annotated[Length, Tag("|text")]
+    | Annotated[int, _refused(_DELAY_FORMS), Tag("|list")],
+    _Written,
+]
+"""One duration, or a map by severity."""
+Urls = Annotated[
+    Annotated[list[Url], Tag("|list")]
+    | Annotated[Url, Tag("|text")]
+    | Annotated[str, _refused("must be one URL, or a list of them"), Tag("|map")],
+    _Written,
+]
+"""One URL, or a list of them."""
 
 
 class Tls(Section):
@@ -255,15 +314,25 @@ class Receiver(Section):
 
 
 class Flap(Section):
-    """`changes` changes of state `within` a time make an alert flap: its resolve is then held for `hold_resolve`."""
+    """`changes` changes of state `within` a time make a page flap: it is then held open for `hold`."""
 
-    changes: Count = 4
-    within: Period = 10 * MINUTE
-    hold_resolve: Period = 10 * MINUTE
+    changes: Count = 5
+    within: Period = 30 * MINUTE
+    hold: Period = 15 * MINUTE
+
+
+FlapOrOff = Annotated[
+    Annotated[Flap, Tag("|map")]
+    | Annotated[bool, _parsed(_off, "off"), Tag("|text")]
+    | Annotated[bool, _refused(_FLAP_FORMS), Tag("|list")],
+    _Written,
+]
 
 
 class Regroup(Section):
     urgency: Boolean = True
+    growth: Growth = 0.0
+    worse_severity: Boolean = False
 
 
 class Route(Section):
@@ -283,13 +352,14 @@ class Route(Section):
     # What Alertmanager does not have:
     severity: dict[str, Text] | None = None
     severity_label: Text | None = None
-    hold_trigger: Length | None = None
-    hold_resolve: Length | None = None
-    flap: Flap | None = None
+    hold_trigger: Delay | None = None
+    hold_resolve: Delay | None = None
+    flap: FlapOrOff | None = None
     dedup_key: Text | None = None
     regroup: Regroup | None = None
     outside: Literal["drop", "hold", "downgrade"] | None = None
     on_mute: Literal["leave", "acknowledge", "resolve"] | None = None
+    on_stale: Literal["leave", "resolve"] | None = None
 
 
 class InhibitRule(Section):
@@ -301,6 +371,9 @@ class InhibitRule(Section):
     target_match_re: dict[str, str | None] = {}
     target_matchers: list[Text] = []
     equal: list[Text] = []
+    # What Alertmanager does not have:
+    inhibit_hold: Delay | None = None
+    across_sources: Boolean = False
 
 
 class TimeRange(Section):
@@ -309,11 +382,13 @@ class TimeRange(Section):
 
 
 class TimeInterval(Section):
-    times: list[TimeRange] = []
-    weekdays: list[Text] = []
-    days_of_month: list[Text] = []
-    months: list[Text] = []
-    years: list[Text] = []
+    """An absent list takes every instant, an empty one none, as in Alertmanager (timeinterval.go ContainsTime)."""
+
+    times: list[TimeRange] | None = None
+    weekdays: list[Text] | None = None
+    days_of_month: list[Text] | None = None
+    months: list[Text] | None = None
+    years: list[Text] | None = None
     location: Text | None = None
 
 
@@ -326,12 +401,20 @@ class Source(Section):
     name: Text = ""
     native_keys: Boolean | None = None
     repeat_interval: Period | None = None
-    alertmanager_url: Url | None = None
+    alertmanager_url: Urls | None = None
+    stale_after: Period | None = None
+
+
+class Heartbeat(Section):
+    name: Text = ""
+    matchers: list[Text] = []
+    within: Period | None = None
+    receiver: Text = ""
+    source: Text | None = None
 
 
 # Defaults of integrations that are not ours (config/config.go GlobalConfig, Alertmanager 0.34).
 _NOT_OURS = (
-    "resolve_timeout",
     "jira_api_url",
     *("telegram_" + name for name in ("api_url", "bot_token", "bot_token_file")),
     "webex_api_url",
@@ -364,6 +447,8 @@ _NOT_OURS = (
 class Global(Section):
     pagerduty_url: Url = "https://events.pagerduty.com/v2/enqueue"
     budget: Budget = Budget()
+    resolve_timeout: Period = 5 * MINUTE
+    inhibit_hold: Length = 5 * SECOND
     http_config: dict[str, Any] | None = None
 
     REFUSED = dict.fromkeys(
@@ -384,5 +469,6 @@ class Config(Section):
     time_intervals: list[NamedInterval] = []
     mute_time_intervals: list[NamedInterval] = []
     sources: list[Source] = []
+    heartbeats: list[Heartbeat] = []
 
     TOLERATED = frozenset({"tracing", "event_recorder"})

@@ -4,7 +4,7 @@ import types
 from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -53,6 +53,8 @@ def _real_path(loc: tuple[str | int, ...], data: Any) -> Path:
     """Cut what pydantic adds of its own off an error's place."""
     path: Path = ()
     for part in loc:
+        if isinstance(part, str) and part.startswith("|") and not (isinstance(data, dict) and part in data):
+            continue  # the form a value is written in, where it has several (schema.py)
         inside = isinstance(data, dict) and part in data
         if not inside and not (isinstance(data, list) and isinstance(part, int) and part < len(data)):
             break
@@ -86,7 +88,7 @@ def _section(path: Path) -> type[Section]:
 
 
 def _model_in(annotation: Any) -> type[Section] | None:
-    if get_origin(annotation) in (list, Union, types.UnionType):
+    if get_origin(annotation) in (Annotated, list, Union, types.UnionType):
         return next(filter(None, map(_model_in, get_args(annotation))), None)
     return annotation if isinstance(annotation, type) and issubclass(annotation, Section) else None
 

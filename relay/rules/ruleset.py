@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from relay.alert import HOUR, MINUTE, SECOND, Duration
+from relay.alert import DAY, HOUR, MINUTE, SECOND, Duration
 from relay.event import Severity
 from relay.rules.dedup import DedupTemplate
 from relay.rules.matchers import Matcher
@@ -79,6 +79,8 @@ class Route:
     severity_label: str = "severity"
     regroup: Regroup = field(default_factory=Regroup)
     on_mute: str = "leave"
+    on_stale: str = "leave"
+    """What becomes of a page of which nothing was heard for too long: leave or resolve."""
     dedup_key: DedupTemplate | None = None
     """The route's own `dedup_key` text, evaluated at intake in place of group_by."""
     hold_trigger: Hold = NO_HOLD
@@ -191,6 +193,23 @@ class Source:
     """As configured in that Alertmanager; None: untold."""
     alertmanager_urls: tuple[str, ...] = ()
     """Every replica of it."""
+    stale_after: Duration = DAY
+    """An alert of it that was not heard of for so long is stale."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heartbeat:
+    """An alert that must keep arriving; silence for `within` opens a page at `receiver`."""
+
+    name: str
+    """Unique in the file."""
+    matchers: tuple[Matcher, ...]
+    within: Duration
+    receiver: str
+    """Of a receiver that has a PagerDuty entry."""
+    source: str | None = None
+    """Only alerts of this source count; None: of any."""
+    line: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -205,6 +224,9 @@ class RuleSet:
     windows: Mapping[str, Window] = field(default_factory=dict)
     """The time intervals, by name."""
     inhibit_rules: tuple[InhibitRule, ...] = ()
+    heartbeats: tuple[Heartbeat, ...] = ()
+    resolve_timeout: Duration = 5 * MINUTE
+    """How long an alert that a sender without groups states counts as firing, where it does not say so itself."""
     fingerprint: str = ""
     """sha256 of the file's bytes, 16 hex digits."""
 
@@ -212,3 +234,8 @@ class RuleSet:
         """Say what is mixed into a source's dedup keys: "" for native keys, else its name."""
         named = self.sources.get(source)
         return "" if named is not None and named.native_keys else source
+
+    def stale_after(self, source: str) -> Duration:
+        """Say after how long without a word an alert of a source is stale; a source the file does not list: 24 h."""
+        named = self.sources.get(source)
+        return DAY if named is None else named.stale_after
