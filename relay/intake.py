@@ -18,6 +18,7 @@ from relay.rules.classify import Classifier, Draft
 from relay.rules.judge import judge
 from relay.rules.ledger import Ledger, Lookup, Plan
 from relay.rules.rulebook import Rulebook
+from relay.rules.silences import NO_SILENCES, Silences
 
 SLICE = 100
 """Alerts classified before the event loop gets a turn."""
@@ -58,6 +59,8 @@ class Intake:
         *,
         clock: Callable[[], Instant],
         wake: Callable[[], None],
+        nudge: Callable[[], None] = lambda: None,
+        silences: Callable[[], Silences] = lambda: NO_SILENCES,
         metrics: Metrics,
         log: Log,
     ) -> None:
@@ -68,6 +71,8 @@ class Intake:
         self._recall = recall
         self._clock = clock
         self._wake = wake
+        self._nudge = nudge
+        self._silences = silences
         self._metrics = metrics
         self._log = log
 
@@ -133,7 +138,7 @@ class Intake:
             nonlocal generation
             if self.book is not book or (known is not None and self._recall.generation(group) != known.generation):
                 raise _Overtaken
-            plan = judge(draft, ledger, now, book)
+            plan = judge(draft, ledger, now, book, self._silences())
             self._recall.forget(plan.groups)
             generation = self._recall.generation(group)
             return plan
@@ -143,6 +148,8 @@ class Intake:
         self._tell(message, plan, draft)
         if plan.pages:
             self._wake()
+        if plan.stirred or any(alert.judge_at is not None for alert in plan.alerts):
+            self._nudge()
         notes = tuple(note.because for note in message.notes)
         return Accepted(_outcomes(plan, draft), plan.decisions, notes, message.refused)
 

@@ -129,6 +129,10 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     """Firing, unsuppressed members by `<severity rank> <route order> <route id>`."""
     quiet: int = 0
     """Firing members that are suppressed."""
+    waiting: int = 0
+    """Those of the quiet ones that only wait: a hold delays them, nothing mutes them."""
+    shape: int = 0
+    """Names the set of firing, unsuppressed members with their severities."""
     episode: int = 1
     again: int = 0
     """How often it fired again in this episode before its resolve was started."""
@@ -144,6 +148,10 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     """The severity of the last 202."""
     sent_digest: str = ""
     """Names the last rendered event that got a 202."""
+    sent_content: int = 0
+    """`content` as of the last 202."""
+    sent_firing: int = 0
+    """How many members fired when this episode's first trigger was started."""
 
     lane: Lane | None = None
     """The lane it waits in; None: nothing to do."""
@@ -176,6 +184,15 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     """When the scheduler must look at it again because something else changed."""
     muted: bool = False
     """`on_mute` was carried out since it became quiet."""
+    acknowledged: bool = False
+    """The relay may have acknowledged it at PagerDuty (`on_mute: acknowledge`): nobody is notified of it any more."""
+    trigger_after: Instant = 0
+    """`group_wait`: its first trigger waits until then."""
+    resolve_after: Instant = 0
+    """`hold_resolve` or flapping: its resolve waits until then; if it fires again before, nothing is sent."""
+    changes: tuple[Instant, ...] = ()
+    """When it last changed between firing and resolved, as many as `flap` counts."""
+    flapping: bool = False
     left_open: bool = False
     """Closed here, but PagerDuty was not told (`send_resolved: false`)."""
 
@@ -185,6 +202,17 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     on_mute: str = "leave"
     send_resolved: bool = True
     regroup_urgency: bool = True
+    regroup_growth: float = 0.0
+    regroup_worse: bool = False
+    hold_resolve: Duration = 0
+    flap: tuple[int, Duration, Duration] | None = None
+    """(changes, within, hold)."""
+
+    @property
+    def content(self) -> int:
+        """Name everything whose change makes an update due: who fires, the severity, what the page says of itself."""
+        number = ((self.shape * 7 + self.severity.rank) * 1_000_003 + self.again) * 2 + self.flapping
+        return number & _SIXTY_THREE_BITS
 
     @property
     def delivered(self) -> State:
@@ -196,6 +224,8 @@ class Page(msgspec.Struct, frozen=True, gc=False):
         """How many members fire and are not suppressed."""
         return sum(self.tally.values())
 
+
+_SIXTY_THREE_BITS = 2**63 - 1
 
 _PRECEDENCE = (State.OPEN, State.UNKNOWN_TRIGGER, State.UNKNOWN_RESOLVE, State.ELSEWHERE, State.CLOSED)
 
@@ -231,8 +261,8 @@ class Suppression(msgspec.Struct, frozen=True, gc=False):
 
     kind: SuppressionKind
     because: str
-    """The sentence a person wants to read at 3 a.m.: it names the rule, the source alert, the silence and its author, or
-    the window, and when it ends."""
+    """The sentence a person wants to read at 3 a.m.: it names the rule and the source alert, the silence and its author,
+    or the window, and when it ends."""
     until: Instant | None = None
     """When it ends, where time alone ends it."""
 
@@ -265,6 +295,11 @@ class Member(msgspec.Struct, frozen=True, gc=False):
     def suppressed(self) -> str:
         """Why it is kept quiet, in words; "" when it is not."""
         return "; ".join(one.because for one in self.suppressions)
+
+    @property
+    def shape(self) -> int:
+        """Its part in Page.shape: equal for equal alerts of equal severity, so that XOR puts a set together."""
+        return self.alert * (2 * self.severity.rank + 3) & _SIXTY_THREE_BITS
 
     @property
     def waits(self) -> bool:

@@ -12,8 +12,9 @@ from relay.metrics import Metrics
 from relay.recall import Recall
 from relay.rules.ledger import Ledger, Lookup, Plan
 from relay.rules.pages import plan
-from relay.rules.reload import Rejudged, look_again, place_again, rejudge, waits_for
+from relay.rules.reload import Rejudged, labels_of, look_again, place_again, rejudge, waits_for
 from relay.rules.rulebook import Rulebook
+from relay.rules.silences import NO_SILENCES, Silence, Silences, SilenceState
 from relay.store import SqliteStore
 
 TICK: Duration = 5 * SECOND
@@ -21,6 +22,8 @@ HEARD_EVERY: Duration = 15 * SECOND
 PRUNE_EVERY: Duration = 10 * MINUTE
 STEP: Duration = 2 * SECOND
 """A wall clock that moved this much against the steady one was set."""
+SHORTEST: Duration = SECOND // 50
+"""Least time between two ticks, so that what cannot be done now is not tried without end."""
 BATCH = 500
 PRUNED_AT_ONCE = 1_000
 
@@ -37,6 +40,7 @@ class Scheduler:
         clock: Callable[[], Instant],
         steady: Callable[[], Instant],
         wake: Callable[[], None],
+        silences: Callable[[], Silences] = lambda: NO_SILENCES,
         retention: Duration = 7 * DAY,
         metrics: Metrics,
         log: Log,
@@ -47,6 +51,11 @@ class Scheduler:
         self._clock = clock
         self._steady = steady
         self._wake = wake
+        self._silences = silences
+        self._changed: list[Silence] = []
+        """Silences that were made, changed or ended and not looked at yet."""
+        self._begun_at = clock()
+        """Up to when silences that begin by themselves were looked for."""
         self._retention = retention
         self._metrics = metrics
         self._log = log
@@ -65,6 +74,11 @@ class Scheduler:
         """Let new rules count: every firing alert is judged again from the store."""
         self.book = book
         self._rejudge = True
+        self._awake.set()
+
+    def silence_changed(self, silence: Silence) -> None:
+        """Let a silence count that was made, changed or ended."""
+        self._changed.append(silence)
         self._awake.set()
 
     def stop(self) -> None:
@@ -91,6 +105,8 @@ class Scheduler:
         await self._watch_clock()
         if self._rejudge:
             await self._judge_all()
+        await self._follow_silences()
+        await self._judge_due()
         await self._look_again()
         if self._steady() - self._heard_at >= HEARD_EVERY:
             await self._write_heard()
@@ -98,11 +114,23 @@ class Scheduler:
             await self._prune()
 
     async def _sleep(self) -> None:
+        """Sleep until nudged, or until something is due; at most a tick, since the clock may be set."""
         try:
-            async with asyncio.timeout(TICK / SECOND):
+            async with asyncio.timeout(await self._patience() / SECOND):
                 await self._awake.wait()
         except TimeoutError:
             pass
+
+    async def _patience(self) -> Duration:
+        """Say how long nothing is due."""
+        now = self._clock()
+        try:
+            due = await self._store.next_judgement()
+        except StoreError:
+            return TICK  # `tick` says so
+        begins = self._silences().next_change(self._begun_at)
+        known = [at for at in (due, begins) if at is not None]
+        return min(max(min(known, default=now + TICK) - now, SHORTEST), TICK)
 
     async def _watch_clock(self) -> None:
         """Rows further away than the delay they came from are due now: the wall clock was set back."""
@@ -131,7 +159,7 @@ class Scheduler:
         self._wake()
 
     def _judged_again(self, again: Rejudged, book: Rulebook, ledger: Ledger) -> Plan:
-        found = rejudge(again, ledger, self._clock(), book)
+        found = rejudge(again, ledger, self._clock(), book, self._silences())
         self._recall.forget(found.groups)
         return found
 
@@ -153,6 +181,38 @@ class Scheduler:
             (ledger.pages[number], plan(ledger.pages[number], now)) for number in numbers if number in ledger.pages
         ]
         return Plan(pages=tuple(after for before, after in found if after != before))
+
+    async def _follow_silences(self) -> None:
+        """Have alerts judged again that a silence begins to keep quiet, or that one kept quiet that was changed."""
+        changed, self._changed = self._changed, []
+        if changed:
+            await self._store.stir([silence.key for silence in changed])
+        now, silences = self._clock(), self._silences()
+        begins = silences.next_change(self._begun_at)
+        by_itself = begins is not None and begins <= now
+        self._begun_at = max(now, self._begun_at)
+        if by_itself or any(silence.state(now) is SilenceState.ACTIVE for silence in changed):
+            await self._silence(silences, now)
+
+    async def _silence(self, silences: Silences, now: Instant) -> None:
+        """Make every firing alert due that a silence takes; those that are quiet already learn of it as well."""
+        after = -1
+        while held := await self._store.firing(after, BATCH):
+            taken = [one.id for one in held if not one.ours and silences.matching(labels_of(one), now)]
+            if taken:
+                await self._store.make_due(taken, now)
+            after = held[-1].id
+            await asyncio.sleep(0)
+
+    async def _judge_due(self) -> None:
+        """Judge alerts again of which time, a silence or another alert has changed what keeps them quiet."""
+        while await self._store.spread(self._clock(), BATCH):
+            pass  # each is a commit of its own, and others write between them
+        while held := await self._store.due_alerts(self._clock(), BATCH):
+            again = place_again(held, self.book)
+            await self._store.keep(again.lookup, partial(self._judged_again, again, self.book))
+            self._wake()
+            await asyncio.sleep(0)
 
     async def _look_again(self) -> None:
         """Look at the pages that something else changed."""

@@ -1,16 +1,17 @@
 """Say where each alert of a message belongs: routes, severity, page. Knows no ledger."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 
 import msgspec
 
-from relay.alert import Alert, Status, WebhookMessage, stable_id
+from relay.alert import Alert, Duration, Status, WebhookMessage, stable_id
 from relay.decision import Step
 from relay.event import Severity
+from relay.rules import inhibiting
 from relay.rules import severity as severities
 from relay.rules.grouping import dedup_key, group_key, group_labels
-from relay.rules.ledger import Lookup
+from relay.rules.ledger import Link, Lookup
 from relay.rules.rulebook import Rulebook
 from relay.rules.ruleset import Route, Target
 
@@ -31,6 +32,8 @@ class Placement(msgspec.Struct, frozen=True, gc=False):
     target: int
     severity: Severity
     send_resolved: bool
+    group_wait: Duration = 0
+    """How long the page's first trigger waits for more alerts; 0 for criticals and where an Alertmanager grouped them."""
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -41,6 +44,12 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     alert: Alert
     placements: tuple[Placement, ...]
     steps: tuple[Step, ...]
+    sources: tuple[Link, ...] = ()
+    """Where it inhibits others while it fires."""
+    targets: tuple[inhibiting.Target, ...] = ()
+    """Where others may inhibit it."""
+    ours: bool = False
+    """The relay itself says it: no rule routes or suppresses it."""
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -99,7 +108,14 @@ class Classifier:
             key, labels, note = self._page_key(route, alert)
             placements += self._place(route, key, labels, severity)
             steps = (*steps, self._book.routed[route.id], *(s for s in (step, note) if s is not None))
-        return Entry(alert.id, alert, placements if len(placements) < 2 else _one_a_page(placements), steps)
+        return Entry(
+            alert.id,
+            alert,
+            placements if len(placements) < 2 else _one_a_page(placements),
+            steps,
+            self._book.inhibition.sources(alert.labels, alert.source),
+            self._book.inhibition.targets(alert.labels, alert.source),
+        )
 
     def _page_key(self, route: Route, alert: Alert) -> tuple[tuple[str, str], Mapping[str, str], Step | None]:
         """Return ((dedup key, group key), group labels, a reason if the route's own key came out empty)."""
@@ -126,23 +142,24 @@ class Classifier:
         known = self._placed.get(memo)
         if known is None:
             targets = self._book.targets(route)
-            known = tuple(_placement(route, keys, labels, severity, target) for target in targets)
+            wait = 0 if self._message.grouped else route.group_wait
+            known = tuple(_placement(route, keys, labels, severity, target, wait) for target in targets)
             self._placed[memo] = known
         return known
 
     def _truncation(self) -> Entry:
         alert = truncation_alert(self._message)
         if alert.status is not Status.FIRING:
-            return Entry(alert.id, alert, (), (_COMPLETE,))
+            return Entry(alert.id, alert, (), (_COMPLETE,), ours=True)
         steps = (Step("page", alert.annotations["summary"]),)
         worst = self._worst()
         if worst is None:
-            return Entry(alert.id, alert, (), steps)
+            return Entry(alert.id, alert, (), steps, ours=True)
         key = f"{self._message.group_key}#truncated"
         keys = (dedup_key(self._namespace, key), key)
         labels = self._message.group_labels
         twins = [self._place(place.route, keys, labels, place.severity) for place in worst.placements]
-        return Entry(alert.id, alert, _one_a_page(sum(twins, ())), steps)
+        return Entry(alert.id, alert, _one_a_page(sum(twins, ())), steps, ours=True)
 
     def _worst(self) -> Entry | None:
         """The entry with the worst severity, firing ones first; the group itself where nothing was decoded."""
@@ -195,8 +212,9 @@ def truncation_alert(message: WebhookMessage) -> Alert:
 
 
 def _placement(
-    route: Route, keys: tuple[str, str], labels: Mapping[str, str], severity: Severity, target: Target
+    route: Route, keys: tuple[str, str], labels: Mapping[str, str], severity: Severity, target: Target, wait: Duration
 ) -> Placement:
+    severity = target.severity or severity
     return Placement(
         page=stable_id(target.integration, keys[0]),
         integration=target.integration,
@@ -206,8 +224,9 @@ def _placement(
         route=route,
         receiver=target.receiver,
         target=target.index,
-        severity=target.severity or severity,
+        severity=severity,
         send_resolved=target.send_resolved,
+        group_wait=0 if severity is Severity.CRITICAL else wait,
     )
 
 
@@ -223,4 +242,14 @@ def _one_a_page(placements: tuple[Placement, ...]) -> tuple[Placement, ...]:
 
 def _lookup(entries: tuple[Entry, ...]) -> Lookup:
     pages = {place.page: None for entry in entries if entry.alert.status is Status.FIRING for place in entry.placements}
-    return Lookup(alerts=tuple({entry.id: None for entry in entries}), pages=tuple(pages))
+    alerts = tuple({entry.id: None for entry in entries})
+    return Lookup(alerts=alerts, pages=tuple(pages), keys=keys_of(entries))
+
+
+def keys_of(entries: Iterable[Entry]) -> tuple[int, ...]:
+    """Name the inhibition keys that must be looked up to judge alerts."""
+    named: dict[int, None] = {}
+    for entry in entries:
+        named.update(dict.fromkeys(link.key for link in entry.sources))
+        named.update(dict.fromkeys(target.key for target in entry.targets))
+    return tuple(named)

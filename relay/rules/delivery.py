@@ -6,7 +6,7 @@ from relay.alert import SECOND, Duration, Instant
 from relay.event import Action, Delivered, Outcome, Rejected, Retry
 from relay.page import Do, Lane, Line, Page, State, Wanted
 from relay.rules.ledger import Attempt, Settled, Started
-from relay.rules.pages import earliest, next_step, plan, reached, rises_across_urgency
+from relay.rules.pages import earliest, in_step, next_step, outgrown, plan, reached
 from relay.rules.rulebook import Rulebook
 
 BACKOFF_CAP: Duration = 60 * SECOND
@@ -28,9 +28,18 @@ def start(page: Page, now: Instant, book: Rulebook, timeout: Duration) -> Starte
         return Started(_idle(page, now), None)
     lines = _put(page.lines, _begun(line, action, now, timeout))
     opened, shown = page.sent_severity, page.shown_severity
+    firing, acknowledged = page.sent_firing, page.acknowledged or action is Action.ACKNOWLEDGE
     if action is Action.TRIGGER and (opened is None or page.delivered not in (State.OPEN, State.UNKNOWN_TRIGGER)):
-        opened, shown = page.severity, None
-    started = replace(page, lines=lines, in_flight=True, sent_severity=opened, shown_severity=shown)
+        opened, shown, firing, acknowledged = page.severity, None, page.firing, False
+    started = replace(
+        page,
+        lines=lines,
+        in_flight=True,
+        sent_severity=opened,
+        shown_severity=shown,
+        sent_firing=firing,
+        acknowledged=acknowledged,
+    )
     attempt = Attempt(
         id=0,
         page=page.id,
@@ -42,6 +51,7 @@ def start(page: Page, now: Instant, book: Rulebook, timeout: Duration) -> Starte
         episode=page.episode,
         at=now,
         dedup_key=page.dedup_key,
+        content=page.content,
     )
     return Started(started, attempt)
 
@@ -54,7 +64,7 @@ def _action(page: Page) -> Action | None:
         return Action.RESOLVE
     if do is Do.MUTE:
         return Action.RESOLVE if page.on_mute == "resolve" else Action.ACKNOWLEDGE
-    if do is Do.UPDATE and page.revision == page.sent_revision and not _refreshes(page):
+    if do is Do.UPDATE and in_step(page) and not _refreshes(page):
         return None
     return Action.TRIGGER
 
@@ -115,14 +125,15 @@ def settle(
             ended = replace(attempt, outcome="delivered")
         case Retry(reason, message):
             page = _retry(page, line, outcome, now, jitter)
+            page = page if outcome.ambiguous else _not_acknowledged(page, attempt)
             ended = replace(attempt, outcome="retry", reason=reason, message=message)
         case Rejected(reason, message):
-            page = _fall_back(page, line)
+            page = _not_acknowledged(_fall_back(page, line), attempt)
             dead = f"{reason}: {message}" if message else reason
             superseded = attempt.revision != page.revision or attempt.episode != page.episode
             page = replace(page, dead="" if superseded else dead, last_error=dead, failures=page.failures + 1)
             ended = replace(attempt, outcome="rejected", reason=reason, message=message)
-    if rises_across_urgency(page):
+    if outgrown(page):
         page = replace(page, judge_at=now)
     judge = (page.predecessor,) if page.predecessor is not None and reached(page) else ()
     return Settled(_replan(page, now, outcome), replace(ended, ended_at=now), judge)
@@ -139,9 +150,11 @@ def _replan(page: Page, now: Instant, outcome: Outcome | None) -> Page:
 
 
 def _unchanged(page: Page, attempt: Attempt, line: Line | None) -> Page:
-    in_step = attempt.revision == page.revision
-    shown = page.severity if in_step else page.shown_severity
-    return replace(_fall_back(page, line), sent_revision=attempt.revision, shown_severity=shown)
+    current = attempt.revision == page.revision
+    shown = page.severity if current else page.shown_severity
+    return replace(
+        _fall_back(page, line), sent_revision=attempt.revision, sent_content=attempt.content, shown_severity=shown
+    )
 
 
 def _delivered(page: Page, attempt: Attempt, line: Line | None, now: Instant, digest: str) -> Page:
@@ -161,13 +174,14 @@ def _delivered(page: Page, attempt: Attempt, line: Line | None, now: Instant, di
         )
     if attempt.action is Action.ACKNOWLEDGE:
         return replace(page, muted=True)
-    in_step = attempt.revision == page.revision
+    current = attempt.revision == page.revision
     return replace(
         page,
         sent_revision=attempt.revision,
-        shown_severity=page.severity if in_step else page.shown_severity or page.sent_severity,
+        sent_content=attempt.content,
+        shown_severity=page.severity if current else page.shown_severity or page.sent_severity,
         sent_digest=digest,
-        changed_at=0 if in_step else page.changed_at,
+        changed_at=0 if current else page.changed_at,
     )
 
 
@@ -182,6 +196,13 @@ def _retry(page: Page, line: Line | None, outcome: Retry, now: Instant, jitter: 
     wait = max(wait, outcome.after or 0)
     error = f"{outcome.reason}: {outcome.message}" if outcome.message else outcome.reason
     return replace(page, failures=failures, last_error=error, due_at=now + wait, delay=wait)
+
+
+def _not_acknowledged(page: Page, attempt: Attempt) -> Page:
+    """PagerDuty certainly did not take the acknowledgement; an earlier one it may have taken."""
+    if attempt.action is not Action.ACKNOWLEDGE or page.failures > 1:
+        return page
+    return replace(page, acknowledged=page.muted)
 
 
 def _fall_back(page: Page, line: Line | None) -> Page:

@@ -1,17 +1,21 @@
 """Where a judgement is worked out: the ledger's rows, changed one after the other, and the plan they come to."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from relay.alert import Instant, stable_id
-from relay.decision import Step
+from relay.decision import Step, Verdict
 from relay.event import Severity
 from relay.page import Member, Page, State, Wanted, short_id
-from relay.rules.classify import Placement
+from relay.rules.classify import Entry, Placement
 from relay.rules.ledger import Held, Ledger, Plan
-from relay.rules.pages import done, linked_key, plan, rises_across_urgency
+from relay.rules.pages import done, linked_key, outgrown, plan
 from relay.rules.rulebook import Rulebook
+from relay.rules.silences import NO_SILENCES, Silences
+from relay.rules.suppression.words import clock
+from relay.rules.suppressor import Suppressor, dropped
 
 _WORDS = tuple(Severity)
 
@@ -24,11 +28,26 @@ class Join(NamedTuple):
     joins: bool
 
 
+class Turn(NamedTuple):
+    """What became of a firing alert, and why."""
+
+    verdict: Verdict
+    steps: tuple[Step, ...]
+
+
 class Desk:
     """Rows of one judgement. Everything it is given is frozen; what it changes, it replaces."""
 
-    def __init__(self, ledger: Ledger, book: Rulebook, now: Instant, alertmanager_url: str = "") -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        book: Rulebook,
+        now: Instant,
+        silences: Silences = NO_SILENCES,
+        alertmanager_url: str = "",
+    ) -> None:
         self.now = now
+        self.suppressor = Suppressor(ledger, book, now, silences)
         self.ledger = ledger
         self.alerts = dict(ledger.alerts)
         self.pages = dict(ledger.pages)
@@ -47,7 +66,11 @@ class Desk:
         """Where the alerts placed in a page go, until the pages' states change."""
         self._counted: dict[int, dict[str, int]] = {}
         """By page, what is still to be added to its tally: one new row for a thousand members."""
+        self._shapes: dict[int, int] = {}
+        """By page, what is still to be put into its shape."""
         self._written: dict[tuple[int, int], Member] = {}
+        self._before: dict[int, dict[int, Member]] = {}
+        """By alert and page, members as they were, of those that are written."""
         self._left: list[tuple[int, int]] = []
         self._moved: dict[int, int] = {}
         self._cleared: list[int] = []
@@ -64,31 +87,99 @@ class Desk:
             self.dropped_groups += [(held.source, key) for key in before.groups if key not in held.groups]
         self.alerts[held.id] = self._held[held.id] = held
 
+    def meet(self, entry: Entry) -> None:
+        """Take in whether an alert fires, before any alert is judged by which others do."""
+        held = self.alerts.get(entry.id)
+        if held is not None and (entry.sources or held.links):
+            self.suppressor.meet(entry, held)
+
+    def remember(self, entry: Entry) -> None:
+        """Write down when an alert must be judged again, and what it inhibits and waits for."""
+        held = self.alerts.get(entry.id)
+        if held is not None:
+            after = self.suppressor.remember(entry, held)
+            if after is not held:
+                self.hold(after)
+
+    def leave_alone(self, alerts: Iterable[int]) -> None:
+        """Take out of the calendar what no rule judges again."""
+        for alert in alerts:
+            if self.alerts[alert].judge_at is not None:
+                self.hold(replace(self.alerts[alert], judge_at=None))
+
     # Members
 
-    def join(self, alert: int, place: Placement, source: str) -> Join:
-        """Let a firing alert join the page it is placed in, unless it is there."""
-        for member in self._members.get(alert, {}).values():
+    def waits_to_be_heard(self, alert: int) -> bool:
+        """Say whether an alert is kept quiet until a body names it again after a window's end."""
+        return any(one.suppressions and dropped(one) for one in self._members.get(alert, {}).values() if one.firing)
+
+    def turned(self, alert: int, verdict: Verdict) -> Turn:
+        """Say what became of a firing alert by what keeps it quiet now and did before."""
+        rows = {page: one for page, one in self._members.get(alert, {}).items() if one.firing}
+        reasons = dict.fromkeys(one for member in rows.values() for one in member.suppressions)
+        quiet = bool(reasons) and all(member.suppressions for member in rows.values())
+        steps = tuple(Step("suppression", one.because) for one in reasons)
+        if verdict is not Verdict.REPEATS:
+            return Turn(Verdict.SUPPRESSED if quiet else verdict, steps)
+        before = {page: one for page, one in self._before.get(alert, {}).items() if one.firing and page in rows}
+        if all(bool(one.suppressions) is bool(rows[page].suppressions) for page, one in before.items()):
+            return Turn(verdict, ())
+        if quiet:
+            return Turn(Verdict.SUPPRESSED, steps)
+        over = dict.fromkeys(one for member in before.values() for one in member.suppressions)
+        ended = tuple(Step("suppression", f"over: {one.because}") for one in over if one not in reasons)
+        return Turn(Verdict.JOINS, (*ended, *steps))
+
+    def join(self, entry: Entry, place: Placement) -> Join:
+        """Let a firing alert join the page it is placed in, or judge it again if it is there."""
+        for member in self._members.get(entry.id, {}).values():
             if member.home == place.page and member.firing:
+                self.keep(member, entry, place)
                 return Join(member.page, opens=False, joins=False)
-        page = self._current(place, source)
-        self.put(
-            Member(
-                page=page.id,
-                alert=alert,
-                home=place.page,
-                firing=True,
-                severity=place.severity,
-                route=place.route.id,
-                order=place.route.order,
-                receiver=place.receiver,
-                target=place.target,
-                joined_at=self.now,
-            )
+        page = self._current(place, entry.alert.source)
+        member = Member(
+            page=page.id,
+            alert=entry.id,
+            home=place.page,
+            firing=True,
+            severity=place.severity,
+            route=place.route.id,
+            order=place.route.order,
+            receiver=place.receiver,
+            target=place.target,
+            joined_at=self.now,
         )
+        if not self._notified(page, place):
+            member = replace(member, held_until=self.suppressor.held_until(entry, place))
+        member = self.suppressor.judged(member, entry, place)
+        self.put(member)
         opens = page.wanted is Wanted.CLOSED and page.id not in self._opened
+        self._wait(page.id, place, begins=opens)
         self._opened.add(page.id)
         return Join(page.id, opens=opens, joins=not opens)
+
+    def keep(self, member: Member, entry: Entry, place: Placement) -> None:
+        """Judge a member again that a body names where it is."""
+        again = self.suppressor.judged(member, entry, place)
+        if again != member:
+            self.put(again)
+
+    def judged(self, member: Member, entry: Entry, place: Placement) -> Member:
+        """Judge a firing member again that no body names now."""
+        held = self.alerts.get(entry.id)
+        return self.suppressor.judged(member, entry, place, held.heard_at if held is not None else 0)
+
+    def _notified(self, page: Page, place: Placement) -> bool:
+        """Say whether people were told of a page already: one more alert in it pages nobody, so it needs no hold."""
+        if page.delivered not in (State.OPEN, State.UNKNOWN_TRIGGER) or page.left_open or page.sent_severity is None:
+            return False
+        return page.sent_severity.urgent or not place.severity.urgent
+
+    def _wait(self, number: int, place: Placement, *, begins: bool) -> None:
+        """Let the first trigger of a page wait for `group_wait`; the shortest of those who join counts."""
+        page, after = self.pages[number], self.now + place.group_wait
+        if begins or after < page.trigger_after:
+            self.pages[number] = replace(page, trigger_after=after if place.group_wait else 0)
 
     def leave_firing(self, alert: int) -> tuple[int, ...]:
         """Resolve an alert in every page that holds it firing; it stays listed there."""
@@ -105,6 +196,8 @@ class Desk:
         """Write a membership, and count it in its page."""
         rows = self._members.setdefault(member.alert, {})
         before = rows.get(member.page)
+        if before is not None:
+            self._before.setdefault(member.alert, {}).setdefault(member.page, before)
         self._count(before, -1)
         rows[member.page] = self._written[member.page, member.alert] = member
         self._count(member, +1)
@@ -124,20 +217,24 @@ class Desk:
     def _count(self, member: Member | None, by: int) -> None:
         if member is None or not member.firing:
             return
-        if member.suppressed:
+        if member.suppressions:
             page = self.pages[member.page]
-            self.pages[page.id] = replace(page, quiet=page.quiet + by)
+            waiting = page.waiting + by if member.waits else page.waiting
+            self.pages[page.id] = replace(page, quiet=page.quiet + by, waiting=waiting)
             return
         counted, key = self._counted.setdefault(member.page, {}), member.tally_key
         counted[key] = counted.get(key, 0) + by
+        self._shapes[member.page] = self._shapes.get(member.page, 0) ^ member.shape
 
     def _tally(self) -> None:
         """Write what was counted into the pages' rows."""
         for number, counted in self._counted.items():
             page = self.pages[number]
             tally = {key: page.tally.get(key, 0) + counted.get(key, 0) for key in (*page.tally, *counted)}
-            self.pages[number] = replace(page, tally={key: n for key, n in tally.items() if n > 0})
+            shape = page.shape ^ self._shapes.get(number, 0)
+            self.pages[number] = replace(page, tally={key: n for key, n in tally.items() if n > 0}, shape=shape)
         self._counted.clear()
+        self._shapes.clear()
 
     # Pages
 
@@ -229,8 +326,9 @@ class Desk:
         for number in tuple(self._touched):
             page = self._transition(self.pages[number], changed=self._touched[number])
             self.pages[number] = page
-            if rises_across_urgency(page):
-                self._hand_over(page)
+            because = outgrown(page)
+            if because:
+                self._hand_over(page, because)
         for number in self._touched:
             self.pages[number] = plan(self.pages[number], self.now)
 
@@ -238,10 +336,14 @@ class Desk:
         if page.handed_over:
             return page
         wanted = Wanted.OPEN if page.tally else Wanted.QUIET if page.quiet else Wanted.CLOSED
+        if (wanted is Wanted.CLOSED) is not (page.wanted is Wanted.CLOSED):
+            page = flapped(page, self.now)
         if wanted is Wanted.CLOSED:
             return self._closes(page)
-        if page.wanted is Wanted.CLOSED:
+        if page.wanted is Wanted.CLOSED or (page.muted and wanted is Wanted.OPEN and page.delivered is State.CLOSED):
             page = self._begins(page)
+        if page.wanted is Wanted.QUIET and wanted is Wanted.OPEN and page.delivered is State.NEVER:
+            page = replace(page, changed_at=self.now)
         page = self._dressed(page) if page.tally else page
         page = replace(page, wanted=wanted, muted=page.muted and wanted is Wanted.QUIET)
         return self._revised(page) if changed else page
@@ -249,8 +351,11 @@ class Desk:
     def _begins(self, page: Page) -> Page:
         """Something fires in a page that was closed: the same incident goes on, or a new episode begins."""
         if page.delivered in (State.OPEN, State.UNKNOWN_TRIGGER) and not page.left_open:
+            if page.resolve_after > self.now:
+                self._note(page, "fired again while its resolve was held: nothing is sent")
+                return replace(page, closed_at=0, resolve_after=0)
             self._note(page, "fired again before its resolve was sent: the same incident goes on")
-            return replace(page, again=page.again + 1, closed_at=0)
+            return replace(page, again=page.again + 1, closed_at=0, resolve_after=0)
         if page.id in self.ledger.pages:
             self._cleared.append(page.id)
         # A resolve under way may turn out not to have been taken: then the old incident keeps its urgency.
@@ -269,6 +374,10 @@ class Desk:
             failures=0,
             last_error="",
             muted=False,
+            acknowledged=False,
+            resolve_after=0,
+            sent_content=0,
+            sent_firing=0,
         )
 
     def _dressed(self, page: Page) -> Page:
@@ -292,6 +401,10 @@ class Desk:
             on_mute=route.on_mute,
             send_resolved=target.send_resolved,
             regroup_urgency=route.regroup.urgency,
+            regroup_growth=route.regroup.growth,
+            regroup_worse=route.regroup.worse_severity,
+            hold_resolve=route.hold_resolve.of(severity),
+            flap=None if route.flap is None else (route.flap.changes, route.flap.within, route.flap.hold),
             alertmanager_url=self._alertmanager_url or page.alertmanager_url,
         )
 
@@ -306,14 +419,27 @@ class Desk:
             return page
         if page.predecessor is not None:
             self._judge.append(page.predecessor)
-        page = self._revised(replace(page, wanted=Wanted.CLOSED, tally={}, muted=False))
+        page = self._revised(
+            replace(page, wanted=Wanted.CLOSED, tally={}, muted=False, resolve_after=self._resolve_after(page))
+        )
         if not page.send_resolved and page.delivered in (State.OPEN, State.UNKNOWN_TRIGGER):
             self._note(page, "closed here and not sent: send_resolved is false for this receiver")
             return replace(page, left_open=True, closed_at=self.now)
         return page
 
-    def _hand_over(self, page: Page) -> None:
-        """Move a page's members to a new, linked page: PagerDuty fixed the urgency of this one when it opened."""
+    def _resolve_after(self, page: Page) -> Instant:
+        """Say until when the resolve of a page is held; 0: not at all."""
+        hold = max(page.hold_resolve, page.flap[2] if page.flapping and page.flap else 0)
+        if not hold:
+            return 0
+        why = "it flaps" if page.flapping else "hold_resolve"
+        self._note(
+            page, f"its resolve is held until {clock(self.now + hold, self.now)} ({why}), in case it fires again"
+        )
+        return self.now + hold
+
+    def _hand_over(self, page: Page, because: str) -> None:
+        """Move a page's members to a new, linked page: what opened this one fixed whom PagerDuty notified of it."""
         heir = self._link(page)
         page = self.pages[page.id]
         self._moved[page.id] = heir.id
@@ -322,10 +448,19 @@ class Desk:
                 self._replace(rows, rows.pop(page.id), heir.id)
             for member in [one for one in rows.values() if one.leaving == page.id]:
                 self._replace(rows, replace(member, leaving=heir.id), member.page)
-        because = f"severity rose from {page.sent_severity} to {page.severity}: PagerDuty notifies nobody of an update"
         self._note(heir, f"{because}, so linked page {short_id(heir.id)} opens")
-        self.pages[page.id] = replace(page, tally={}, quiet=0, handed_over=True, sent_revision=page.revision)
-        heir = replace(heir, tally=page.tally, quiet=page.quiet, predecessor=page.id)
+        self.pages[page.id] = replace(
+            page, tally={}, quiet=0, waiting=0, shape=0, handed_over=True, sent_revision=page.revision
+        )
+        heir = replace(
+            heir,
+            tally=page.tally,
+            quiet=page.quiet,
+            waiting=page.waiting,
+            shape=page.shape,
+            changes=page.changes,
+            predecessor=page.id,
+        )
         self._touch(heir.id, changed=True)
         self.pages[heir.id] = self._transition(heir, changed=True)
 
@@ -343,6 +478,9 @@ class Desk:
         """Return everything that changed."""
         return Plan(
             alerts=tuple(self._held.values()),
+            linked=tuple(self.suppressor.linked),
+            unlinked=tuple(self.suppressor.unlinked),
+            stirred=self.suppressor.stirred(),
             pages=tuple(self.pages[number] for number in self._touched),
             members=tuple(self._written.values()),
             cleared=tuple(self._cleared),
@@ -353,8 +491,18 @@ class Desk:
         )
 
 
+def flapped(page: Page, now: Instant) -> Page:
+    """Note that a page changed between firing and resolved, and say whether it flaps."""
+    if page.flap is None:
+        return page if not page.changes else replace(page, changes=(), flapping=False)
+    count, within, hold = page.flap
+    restless = page.flapping and bool(page.changes) and now - page.changes[-1] < hold
+    changes = (*page.changes, now)[-count:]
+    return replace(page, changes=changes, flapping=restless or (len(changes) == count and changes[0] > now - within))
+
+
 def _shown(member: Member) -> tuple[bool, bool, Severity]:
-    return member.firing, bool(member.suppressed), member.severity
+    return member.firing, bool(member.suppressions), member.severity
 
 
 def _read_tally(key: str) -> tuple[int, int, str]:

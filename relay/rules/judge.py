@@ -13,21 +13,26 @@ from relay.rules.classify import Draft, Entry
 from relay.rules.desk import Desk
 from relay.rules.ledger import Held, Ledger, Plan, Recorded
 from relay.rules.rulebook import Rulebook
+from relay.rules.silences import NO_SILENCES, Silences
 
 _GROUPS_KEPT = 8
 _FIRES = frozenset({Verdict.OPENS, Verdict.JOINS, Verdict.REPEATS})
 
 
-def judge(draft: Draft, ledger: Ledger, now: Instant, book: Rulebook) -> Plan:
+def judge(draft: Draft, ledger: Ledger, now: Instant, book: Rulebook, silences: Silences = NO_SILENCES) -> Plan:
     """Say what a message changes. Pure: the store may call it again.
 
     Takes the ledger of `draft.lookup`; returns everything to write, and a Decision for every alert of the draft.
+    First all alerts are written down, then those that fire join: one may inhibit another that stands before it.
     """
-    desk = Desk(ledger, book, now, draft.alertmanager_url)
-    found = [_judge_entry(entry, draft, desk) for entry in draft.entries]
+    desk = Desk(ledger, book, now, silences, draft.alertmanager_url)
+    found = [_told(entry, draft, desk) for entry in draft.entries]
     if draft.truncation is not None:
-        cut = _judge_entry(draft.truncation, draft, desk)
+        cut = _told(draft.truncation, draft, desk)
         found += [cut] if cut.verdict is not Verdict.NOTHING_OPEN else []
+    found = [_joined(finding, desk) if finding.verdict is Verdict.REPEATS else finding for finding in found]
+    for finding in found:
+        desk.remember(finding.entry)
     desk.transition()
     decisions = tuple(_decision(finding, desk) for finding in found)
     heard = {desk.moved_to(page): None for finding in found if finding.verdict in _FIRES for page in finding.pages}
@@ -39,18 +44,21 @@ def judge(draft: Draft, ledger: Ledger, now: Instant, book: Rulebook) -> Plan:
 
 
 class _Finding(NamedTuple):
-    alert: Alert
+    entry: Entry
     verdict: Verdict
     pages: tuple[int, ...]
     steps: tuple[Step, ...]
     remembered: bool
     """Whether the ledger will know this alert through this group."""
+    fresh: bool = False
+    """Whether it did not fire before."""
 
 
-def _judge_entry(entry: Entry, draft: Draft, desk: Desk) -> _Finding:
-    if entry.alert.status is Status.FIRING:
-        return _fires(entry, draft, desk)
-    return _resolves(entry, draft, desk)
+def _told(entry: Entry, draft: Draft, desk: Desk) -> _Finding:
+    """Write down what a message says of an alert; a firing one joins its pages later."""
+    finding = _fires(entry, draft, desk) if entry.alert.status is Status.FIRING else _resolves(entry, draft, desk)
+    desk.meet(entry)
+    return finding
 
 
 def _fires(entry: Entry, draft: Draft, desk: Desk) -> _Finding:
@@ -58,15 +66,25 @@ def _fires(entry: Entry, draft: Draft, desk: Desk) -> _Finding:
     fresh = held is None or not held.firing
     steps = entry.steps + _episode_notes(entry.alert, held)
     _hold(entry, held, draft, desk)
-    joins = [desk.join(entry.id, place, draft.source) for place in entry.placements]
-    pages = tuple([join.page for join in joins])
+    return _Finding(entry, Verdict.REPEATS, (), steps, True, fresh)
+
+
+def _joined(finding: _Finding, desk: Desk) -> _Finding:
+    """Let a firing alert join the pages it belongs to."""
+    entry = finding.entry
+    joins = [desk.join(entry, place) for place in entry.placements]
+    verdict = Verdict.REPEATS
     if not entry.placements:
-        return _Finding(entry.alert, Verdict.NOT_OURS if fresh else Verdict.REPEATS, (), steps, True)
-    if any(join.opens for join in joins):
-        return _Finding(entry.alert, Verdict.OPENS, pages, steps, True)
-    if any(join.joins for join in joins):
-        return _Finding(entry.alert, Verdict.JOINS, pages, steps, True)
-    return _Finding(entry.alert, Verdict.REPEATS, pages, steps, True)
+        verdict = Verdict.NOT_OURS if finding.fresh else Verdict.REPEATS
+    elif any(join.opens for join in joins):
+        verdict = Verdict.OPENS
+    elif any(join.joins for join in joins):
+        verdict = Verdict.JOINS
+    return finding._replace(
+        verdict=verdict,
+        pages=tuple([join.page for join in joins]),
+        remembered=not desk.waits_to_be_heard(entry.id),
+    )
 
 
 def _episode_notes(alert: Alert, held: Held | None) -> tuple[Step, ...]:
@@ -100,6 +118,9 @@ def _hold(entry: Entry, held: Held | None, draft: Draft, desk: Desk) -> None:
             groups=groups,
             changed_at=desk.now if held is None or fresh else held.changed_at,
             heard_at=desk.now,
+            links=held.links if held is not None else (),
+            judge_at=held.judge_at if held is not None else None,
+            ours=entry.ours,
         )
     )
 
@@ -115,10 +136,10 @@ def _resolves(entry: Entry, draft: Draft, desk: Desk) -> _Finding:
     if held is None or not held.firing:
         steps = (*entry.steps, Step("page", "nothing open here: the relay does not hold it as firing"))
         known = held is not None and draft.group_key in held.groups and held.digest == alert.digest
-        return _Finding(alert, Verdict.NOTHING_OPEN, (), steps, known)
+        return _Finding(entry, Verdict.NOTHING_OPEN, (), steps, known)
     if 0 < alert.starts_at < held.starts_at and 0 < alert.ends_at <= held.starts_at:
         steps = (*entry.steps, Step("page", "resolve of an earlier episode: the current one began later"))
-        return _Finding(alert, Verdict.IGNORED, (), steps, False)
+        return _Finding(entry, Verdict.IGNORED, (), steps, False)
     pages = desk.leave_firing(entry.id)
     desk.hold(
         replace(
@@ -132,7 +153,7 @@ def _resolves(entry: Entry, draft: Draft, desk: Desk) -> _Finding:
             heard_at=desk.now,
         )
     )
-    return _Finding(alert, Verdict.RESOLVES, pages, entry.steps, True)
+    return _Finding(entry, Verdict.RESOLVES, pages, entry.steps, True)
 
 
 def _decision(finding: _Finding, desk: Desk) -> Decision:
@@ -148,7 +169,10 @@ def _decision(finding: _Finding, desk: Desk) -> Decision:
         steps = (*steps, Step("route", "no receiver it is routed to has a PagerDuty integration"))
     if desk.notes:
         steps += tuple(step for page in pages for step in desk.notes.get(page, ()))
-    alert = finding.alert
+    alert = finding.entry.alert
+    if alert.status is Status.FIRING and pages:
+        told = desk.turned(finding.entry.id, finding.verdict)
+        verdict, steps = told.verdict, (*steps, *told.steps)
     name = alert.labels.get("alertname", "")
     shown = tuple(short_id(page) for page in pages)
     return Decision(alert.source, alert.fingerprint, name, alert.status.value, verdict, shown, steps)

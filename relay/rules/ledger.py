@@ -69,6 +69,8 @@ class Held(msgspec.Struct, frozen=True, gc=False):
     """How long after it was last heard it counts as resolved unless it is sent again; 0: only a resolve ends it."""
     absent_at: Instant = 0
     """Since when it is missing from the complete bodies of its group; 0: it is not."""
+    ours: bool = False
+    """The relay itself says it: no rule routes or suppresses it."""
 
 
 class Lookup(msgspec.Struct, frozen=True):
@@ -171,6 +173,8 @@ class Attempt(msgspec.Struct, frozen=True):
     reason: str = ""
     message: str = ""
     dedup_key: str = ""
+    content: int = 0
+    """Page.content when it was started."""
     event: bytes = b""
     """The rendered event as JSON without the routing key; kept for people, b"" where there is none."""
 

@@ -29,7 +29,7 @@ def next_step(page: Page) -> Do:
     if page.handed_over and page.wanted is not Wanted.CLOSED:
         return Do.NOTHING  # its members moved on; it waits for the successor's 202
     do = NEXT[page.wanted, page.delivered]
-    if do is Do.MUTE and (page.muted or page.on_mute == "leave"):
+    if do is Do.MUTE and (page.muted or page.on_mute == "leave" or page.waiting >= page.quiet):
         return Do.NOTHING
     return do
 
@@ -50,7 +50,7 @@ def plan(page: Page, now: Instant) -> Page:
 
 
 def _plan_update(page: Page, now: Instant) -> Page:
-    if page.revision == page.sent_revision:
+    if in_step(page):
         return page if page.lane is Lane.REFRESH else replace(page, lane=None)
     shown = page.shown_severity
     rises = shown is not None and page.severity.rank < shown.rank
@@ -58,23 +58,33 @@ def _plan_update(page: Page, now: Instant) -> Page:
     return _queue(page, Lane.UPDATE, _last_sent(page, now) + wait, now)
 
 
+def in_step(page: Page) -> bool:
+    """Say whether an open page shows what it should; what changed and changed back needs no update."""
+    return page.revision == page.sent_revision or page.content == page.sent_content
+
+
 def reached(page: Page) -> bool:
     """Say whether PagerDuty has taken this episode of a page, also while an update is under way."""
     return page.shown_severity is not None and page.delivered in (State.OPEN, State.UNKNOWN_TRIGGER)
 
 
-def rises_across_urgency(page: Page) -> bool:
-    """Say whether a page got worse than what fixed its urgency at PagerDuty, which would notify nobody of it."""
+def outgrown(page: Page) -> str:
+    """Say why a page must be opened anew, since PagerDuty would notify nobody of an update; "" if it need not.
+
+    What opened a page fixed its urgency there, and whom it notified of what.
+    """
     opened = page.sent_severity
-    return (
-        page.wanted is Wanted.OPEN
-        and not page.handed_over
-        and page.regroup_urgency
-        and opened is not None
-        and not opened.urgent
-        and page.severity.urgent
-        and page.delivered in (State.OPEN, State.UNKNOWN_TRIGGER)
-    )
+    live = page.delivered in (State.OPEN, State.UNKNOWN_TRIGGER)
+    if page.wanted is not Wanted.OPEN or page.handed_over or opened is None or not live:
+        return ""
+    if page.acknowledged:
+        return "it was acknowledged while it was muted: PagerDuty would notify nobody"
+    rises = page.severity.rank < opened.rank
+    if rises and (page.regroup_worse or (page.regroup_urgency and page.severity.urgent and not opened.urgent)):
+        return f"severity rose from {opened} to {page.severity}: PagerDuty notifies nobody of an update"
+    if page.regroup_growth > 1 and page.sent_firing and page.firing >= page.regroup_growth * page.sent_firing:
+        return f"it grew from {page.sent_firing} to {page.firing} alerts: PagerDuty notifies nobody of an update"
+    return ""
 
 
 def queue_refresh(page: Page, heard_at: Instant) -> Page:
@@ -92,6 +102,10 @@ def earliest(page: Page, do: Do, now: Instant) -> Instant:
         # An unanswered trigger may still be on its way: wait until its total timeout is over.
         unanswered = [line for line in page.lines if line.state is State.UNKNOWN_TRIGGER and not _ahead(line.at, now)]
         after = max([after, *(line.until for line in unanswered)])
+    if do is Do.RESOLVE and page.wanted is Wanted.CLOSED:
+        after = max(after, page.resolve_after)
+    if do is Do.TRIGGER and page.delivered in (State.NEVER, State.CLOSED):
+        after = max(after, page.trigger_after)
     return after
 
 

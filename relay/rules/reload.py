@@ -1,19 +1,22 @@
 """Judge again what fires already: after a reload, at a start, and when another page's delivery changed something."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
 
 from relay.alert import Alert, Instant, Status, WebhookMessage
-from relay.page import Member, Page, Wanted
-from relay.rules.classify import Classifier, Entry, Placement, truncation_fingerprint
+from relay.decision import Decision, Verdict
+from relay.page import Member, Page, Suppression, SuppressionKind, Wanted, short_id
+from relay.rules.classify import Classifier, Entry, Placement, keys_of, truncation_fingerprint
 from relay.rules.desk import Desk
-from relay.rules.ledger import Held, Ledger, Lookup, Plan
+from relay.rules.ledger import Held, Ledger, Lookup, Plan, Recorded
 from relay.rules.pages import reached
 from relay.rules.rulebook import Rulebook
+from relay.rules.silences import NO_SILENCES, Silences
 
-UNROUTED = "no route sends it to PagerDuty any more"
+UNROUTED = Suppression(SuppressionKind.UNROUTED, "no route sends it to PagerDuty any more")
 
 
 class Rejudged(msgspec.Struct, frozen=True):
@@ -25,18 +28,23 @@ class Rejudged(msgspec.Struct, frozen=True):
 
 def place_again(held: Sequence[Held], book: Rulebook) -> Rejudged:
     """Route firing alerts from the store by the current rules."""
-    entries = tuple(_entry(one, book) for one in held if not _stands_for_truncation(one))
+    entries = tuple([_entry(one, book) for one in held if not _ours(one)])
     pages = {place.page: None for entry in entries for place in entry.placements}
-    return Rejudged(entries, Lookup(alerts=tuple(entry.id for entry in entries), pages=tuple(pages)))
+    return Rejudged(entries, Lookup(tuple(one.id for one in held), tuple(pages), keys=keys_of(entries)))
 
 
-def _stands_for_truncation(held: Held) -> bool:
-    """Such an alert was placed by its group's worst member; it stays where it is."""
-    return any(held.fingerprint == truncation_fingerprint(group) for group in held.groups)
+def _ours(held: Held) -> bool:
+    """What the relay itself says stays where it was placed."""
+    return held.ours or any(held.fingerprint == truncation_fingerprint(group) for group in held.groups)
 
 
 class _Labels(msgspec.Struct):
     labels: dict[str, str] = {}
+
+
+def labels_of(held: Held) -> Mapping[str, str]:
+    """Read the labels of an alert from the store."""
+    return msgspec.json.decode(held.raw, type=_Labels).labels
 
 
 def _entry(held: Held, book: Rulebook) -> Entry:
@@ -44,7 +52,7 @@ def _entry(held: Held, book: Rulebook) -> Entry:
         source=held.source,
         fingerprint=held.fingerprint,
         status=Status.FIRING,
-        labels=msgspec.json.decode(held.raw, type=_Labels).labels,
+        labels=labels_of(held),
         annotations={},
         starts_at=held.starts_at,
         ends_at=held.ends_at,
@@ -57,34 +65,61 @@ def _entry(held: Held, book: Rulebook) -> Entry:
         message = WebhookMessage(held.source, group_key, "", "", (alert,), b"")
         for place in Classifier(message, book).place(alert).placements:
             placed.setdefault(place.page, place)
-    return Entry(held.id, alert, tuple(placed.values()), ())
+    entry = Classifier(WebhookMessage(held.source, "", "", "", (), b""), book).place(alert)
+    return replace(entry, placements=tuple(placed.values()), steps=())
 
 
-def rejudge(again: Rejudged, ledger: Ledger, now: Instant, book: Rulebook) -> Plan:
+def rejudge(again: Rejudged, ledger: Ledger, now: Instant, book: Rulebook, silences: Silences = NO_SILENCES) -> Plan:
     """Say what changes for alerts that fire already. An edit of the rules never re-pages everyone.
 
     Same integration: an alert stays in its open page, whatever its key is now. Other integration: it joins the new page
     and leaves the old one after that one's 202. Routed to nobody: it is suppressed.
     """
-    desk = Desk(ledger, book, now)
-    for entry in again.entries:
-        held = ledger.alerts.get(entry.id)
-        if held is not None and held.firing:
-            _settle_in(entry, held, desk)
+    desk = Desk(ledger, book, now, silences)
+    entries = [entry for entry in again.entries if (held := ledger.alerts.get(entry.id)) is not None and held.firing]
+    for entry in entries:
+        desk.meet(entry)
+    for entry in entries:
+        _settle_in(entry, desk)
+    for entry in entries:
+        desk.remember(entry)
+    desk.leave_alone(ledger.alerts.keys() - {entry.id for entry in entries})
     desk.transition()
     plan = desk.plan()
-    return replace(plan, groups=_groups(again, ledger) if plan.pages else ())
+    return replace(plan, groups=_groups(again, ledger) if plan.pages else (), record=_record(entries, desk))
 
 
-def _settle_in(entry: Entry, held: Held, desk: Desk) -> None:
+def _record(entries: Sequence[Entry], desk: Desk) -> Recorded | None:
+    """Write into the journal whose suppression began or ended: nobody sent a message that would say so."""
+    turns = [(entry, desk.turned(entry.id, Verdict.REPEATS)) for entry in entries]
+    decisions = tuple(
+        Decision(
+            source=entry.alert.source,
+            fingerprint=entry.alert.fingerprint,
+            alertname=entry.alert.labels.get("alertname", ""),
+            status=entry.alert.status.value,
+            verdict=turn.verdict,
+            pages=tuple(short_id(one.page) for one in desk.memberships(entry.id) if one.firing),
+            steps=turn.steps,
+        )
+        for entry, turn in turns
+        if turn.verdict is not Verdict.REPEATS
+    )
+    if not decisions:
+        return None
+    outcomes = Counter(one.verdict.value for one in decisions)
+    return Recorded(desk.now, decisions[0].source, "", "", dict(outcomes), decisions)
+
+
+def _settle_in(entry: Entry, desk: Desk) -> None:
     places = {place.integration: place for place in reversed(entry.placements)}
     members = [member for member in desk.memberships(entry.id) if member.firing]
     heir: int | None = None
     for integration, place in places.items():
         stays = [member for member in members if desk.pages[member.page].integration == integration]
         for member in stays:
-            _stay(member, _same(entry, member, integration) or place, desk)
-        heir = stays[0].page if stays else desk.join(entry.id, place, held.source).page
+            _stay(member, entry, _same(entry, member, integration) or place, desk)
+        heir = stays[0].page if stays else desk.join(entry, place).page
     for member in members:
         if desk.pages[member.page].integration not in places:
             _go(member, heir, desk)
@@ -95,8 +130,8 @@ def _same(entry: Entry, member: Member, integration: str) -> Placement | None:
     return exact[0] if exact else None
 
 
-def _stay(member: Member, place: Placement, desk: Desk) -> None:
-    kept = replace(
+def _stay(member: Member, entry: Entry, place: Placement, desk: Desk) -> None:
+    moved = replace(
         member,
         home=place.page,
         severity=place.severity,
@@ -104,16 +139,16 @@ def _stay(member: Member, place: Placement, desk: Desk) -> None:
         order=place.route.order,
         receiver=place.receiver,
         target=place.target,
-        suppressed="" if member.suppressed == UNROUTED else member.suppressed,
         leaving=None,
     )
+    kept = desk.judged(moved, entry, place)
     if kept != member:
         desk.put(kept)
 
 
 def _go(member: Member, heir: int | None, desk: Desk) -> None:
     """Suppress a member that is routed to nobody, or let it leave once its new page is open."""
-    gone = replace(member, suppressed=member.suppressed or UNROUTED) if heir is None else replace(member, leaving=heir)
+    gone = replace(member, suppressions=(UNROUTED,)) if heir is None else replace(member, leaving=heir)
     if gone == member:
         return
     desk.put(gone)

@@ -4,8 +4,9 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from relay.decision import Step
+from relay.rules.inhibiting import Inhibition
 from relay.rules.routing import Router, walk
-from relay.rules.ruleset import Route, RuleSet, Target
+from relay.rules.ruleset import NO_HOLD, Route, RuleSet, Target
 
 
 class Rulebook:
@@ -14,6 +15,7 @@ class Rulebook:
     def __init__(self, rules: RuleSet, keys: Collection[str] = ()) -> None:
         self.rules = rules
         self.router = Router(rules.root)
+        self.inhibition = Inhibition(rules.inhibit_rules)
         self.routes = {route.id: route for route in walk(rules.root)}
         self.per_alert = {route.id: replace(route, group_by=(), group_by_all=True) for route in self.routes.values()}
         """Each route as it groups the alerts of a sender that has no groups: one page per alert."""
@@ -24,6 +26,8 @@ class Rulebook:
         """The sentence each route says of an alert it took."""
         self.keys = frozenset(keys)
         """Ids of the routing keys that are at hand, previous ones included."""
+        self.suppresses = bool(rules.inhibit_rules) or any(map(_suppresses, self.routes.values()))
+        """Whether any rule of the file keeps an alert that fires quiet."""
         self._targets = {
             (receiver.name, target.integration): target
             for receiver in rules.receivers.values()
@@ -47,3 +51,8 @@ class Rulebook:
         """Return (key id, url) an integration uses now; None once it is gone from the configuration."""
         found = self.rules.integrations.get(integration)
         return (found.key_id, found.url) if found else None
+
+
+def _suppresses(route: Route) -> bool:
+    windows = route.mute_time_intervals or route.active_time_intervals
+    return bool(windows) or route.hold_trigger != NO_HOLD

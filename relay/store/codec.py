@@ -20,7 +20,7 @@ Row = tuple[Any, ...]
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "alerts": ("id", "firing", "starts_at", "changed_at", "heard_at", "raw", "rest"),
+    "alerts": ("id", "firing", "starts_at", "changed_at", "heard_at", "judge_at", "raw", "rest"),
     "pages": (
         *("id", "integration", "wanted", "severity", "lane", "due_at", "delay", "in_flight", "changed_at"),
         *("closed_at", "heard_at", "successor", "predecessor", "judge_at", "rest"),
@@ -46,12 +46,13 @@ _encode = msgspec.json.Encoder().encode
 def held_row(alert: Held) -> Row:
     """Lay an alert out as a row of `alerts`."""
     firing = 1 if alert.firing else 0
-    return (alert.id, firing, alert.starts_at, alert.changed_at, alert.heard_at, alert.raw, _HELD.rest(alert))
+    times = alert.starts_at, alert.changed_at, alert.heard_at, alert.judge_at
+    return (alert.id, firing, *times, alert.raw, _HELD.rest(alert))
 
 
 def held(row: Row) -> Held:
     """Read a row of `alerts` back."""
-    return _HELD.build((row[0], row[1] == 1, *row[2:6]), row[6])
+    return _HELD.build((row[0], row[1] == 1, *row[2:7]), row[7])
 
 
 def member_row(member: Member) -> Row:

@@ -5,8 +5,17 @@ from dataclasses import dataclass
 from sqlite3 import Connection
 
 from relay.page import Member, Page
-from relay.rules.ledger import Held, Ledger, Lookup, Plan, Recorded
-from relay.store.ledger import read_ledger, write_alerts, write_members, write_pages, write_plan, write_records
+from relay.rules.ledger import Held, Ledger, Link, Lookup, Plan, Recorded
+from relay.store.ledger import (
+    read_ledger,
+    stir,
+    write_alerts,
+    write_links,
+    write_members,
+    write_pages,
+    write_plan,
+    write_records,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +67,11 @@ class _Pending:
         self._members: list[Member] = []
         self._records: list[Recorded] = []
         self._touched_alerts: set[int] = set()
+        self._linked: list[tuple[int, Link]] = []
+        self._unlinked: list[tuple[int, Link]] = []
+        self._stirred: list[int] = []
         self._touched_pages: set[int] = set()
+        self._touched_keys: set[int] = set()
         self._moved: set[int] = set()
         """Pages whose members are in another page now, and whose name stands in whoever was leaving for them."""
 
@@ -69,6 +82,7 @@ class _Pending:
             and self._touched_pages.isdisjoint(lookup.pages)
             and self._touched_pages.isdisjoint(lookup.whole)
             and self._touched_pages.isdisjoint(known.pages)
+            and self._touched_keys.isdisjoint(lookup.keys)
             and self._moved.isdisjoint(_heirs(known) if self._moved else ())
         )
 
@@ -76,6 +90,7 @@ class _Pending:
         """Put a plan with the others; one that does more than write rows is written at once, after them."""
         self._touched_alerts.update(_alerts_of(plan))
         self._touched_pages.update(_pages_of(plan))
+        self._touched_keys.update(link.key for _, link in (*plan.linked, *plan.unlinked))
         self._moved.update(old for old, _ in plan.moved)
         if plan.moved or plan.cleared or plan.left or plan.judge:
             self.write(db)
@@ -85,6 +100,9 @@ class _Pending:
         self._pages += plan.pages
         self._before.update(known.pages)
         self._members += plan.members
+        self._linked += plan.linked
+        self._unlinked += plan.unlinked
+        self._stirred += plan.stirred
         if plan.record is not None:
             self._records.append(plan.record)
 
@@ -93,9 +111,14 @@ class _Pending:
         write_alerts(db, self._alerts)
         write_pages(db, self._pages, self._before)
         write_members(db, self._members)
+        write_links(db, self._unlinked, self._linked)
+        stir(db, self._stirred)
         write_records(db, self._records)
         for rows in (self._alerts, self._pages, self._members, self._records):
             rows.clear()
+        for places in (self._linked, self._unlinked):
+            places.clear()
+        self._stirred.clear()
         self._before.clear()
 
 
@@ -125,6 +148,7 @@ def _joined(lookups: Sequence[Lookup]) -> Lookup:
         alerts=tuple({alert: None for one in lookups for alert in one.alerts}),
         pages=tuple({page: None for one in lookups for page in one.pages}),
         whole=tuple({page: None for one in lookups for page in one.whole}),
+        keys=tuple({key: None for one in lookups for key in one.keys}),
     )
 
 
@@ -140,4 +164,5 @@ def _part(shared: Ledger, lookup: Lookup) -> Ledger:
         pages.update((page.id, page) for page in found)
         ids = {page.successor for page in found if page.successor is not None} - pages.keys()
     alerts = {alert: shared.alerts[alert] for alert in lookup.alerts if alert in shared.alerts}
-    return Ledger(alerts, pages, members, whole)
+    inhibitors = {key: shared.inhibitors[key] for key in lookup.keys}
+    return Ledger(alerts, pages, members, whole, inhibitors)

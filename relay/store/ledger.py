@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from relay.alert import Instant
 from relay.page import Member, Page
-from relay.rules.ledger import Held, Ledger, Lookup, Plan, Recorded
+from relay.rules.ledger import Held, Inhibitor, Ledger, Link, Lookup, Plan, Recorded, Role
 from relay.store import codec
 from relay.store.codec import Row
 from relay.store.queries import ids_query, query, rows_query, slices
@@ -28,6 +28,7 @@ def read_ledger(db: Connection, lookup: Lookup) -> Ledger:
         pages=_chains(db, wanted),
         members=_grouped((member.alert, member) for member in members),
         whole=_grouped((member.page, member) for member in whole),
+        inhibitors=_inhibitors(db, lookup) if lookup.keys else {},
     )
 
 
@@ -57,6 +58,8 @@ def write_plan(db: Connection, plan: Plan, before: Mapping[int, Page]) -> None:
     write_alerts(db, plan.alerts)
     write_pages(db, plan.pages, before)
     write_members(db, plan.members)
+    write_links(db, plan.unlinked, plan.linked)
+    stir(db, plan.stirred)
     mark_for_judgement(db, plan.judge, plan.judge_at)
     write_records(db, () if plan.record is None else (plan.record,))
 
@@ -92,6 +95,21 @@ def write_members(db: Connection, members: Sequence[Member]) -> None:
     write_rows(db, "write_members", "members", [codec.member_row(member) for member in members])
 
 
+def write_links(db: Connection, unlinked: Sequence[tuple[int, Link]], linked: Sequence[tuple[int, Link]]) -> None:
+    """Write where alerts stand, after taking out where they stood."""
+    if unlinked:
+        db.executemany(query("ledger", "delete_link"), [(link.key, link.role, alert) for alert, link in unlinked])
+    if linked:
+        rows = [(link.key, link.role, alert, link.name, link.absent_at) for alert, link in linked]
+        db.executemany(query("ledger", "write_link"), rows)
+
+
+def stir(db: Connection, keys: Sequence[int]) -> None:
+    """Have everybody who watches these keys judged again."""
+    if keys:
+        db.executemany(query("ledger", "stir"), [(key,) for key in keys])
+
+
 def write_records(db: Connection, records: Sequence[Recorded]) -> None:
     """Add lines to the journal, in this order."""
     if records:
@@ -111,6 +129,15 @@ def write_rows(db: Connection, name: str, table: str, rows: list[Row]) -> None:
         values = [value for row in rows[start : start + size] for value in row]
         db.execute(rows_query(name, table, size), values)
         start += size
+
+
+def _inhibitors(db: Connection, lookup: Lookup) -> dict[int, tuple[Inhibitor, ...]]:
+    """Read who inhibits at each key: one more than could all be leaving it in this judgement."""
+    bounds = {"keys": codec.ids(lookup.keys), "limit": len(lookup.alerts) + 1}
+    found: dict[int, list[Inhibitor]] = {key: [] for key in lookup.keys}
+    for key, alert, role, name, absent_at in db.execute(query("ledger", "inhibitors"), bounds):
+        found[key].append(Inhibitor(alert, Role(role), name, absent_at))
+    return {key: tuple(there) for key, there in found.items()}
 
 
 def _chains(db: Connection, ids: set[int]) -> dict[int, Page]:

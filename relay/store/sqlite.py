@@ -11,9 +11,11 @@ from relay.alert import Instant
 from relay.errors import StoreError
 from relay.page import Lane, Page, State, Wanted
 from relay.rules.ledger import Attempt, Claim, Held, Ledger, Lookup, Plan, Settled, Started, Want
-from relay.store import answers, codec, connect, delivery, upkeep
+from relay.rules.silences import Silence
+from relay.store import answers, codec, connect, delivery, firing, silences, upkeep
 from relay.store.heard import Heard
 from relay.store.keeping import Keep
+from relay.store.ledger import stir
 from relay.store.queries import query
 from relay.store.reader import Reader
 from relay.store.views import Counts, Entry, Known, Seen
@@ -100,7 +102,7 @@ class SqliteStore:
         return [(integration, Lane(lane), due) for integration, lane, due in rows if due is not None]
 
     async def next_judgement(self) -> Instant | None:
-        """Say when the scheduler must look at a page again; None: at no time that is known."""
+        """Say when the scheduler must look at an alert or page again; None: at no time that is known."""
         (at,) = await self._clockwork.ask(lambda db: db.execute(query("clockwork", "next_judgement")).fetchone())
         return None if at is None else int(at)
 
@@ -108,6 +110,41 @@ class SqliteStore:
         """Name pages the scheduler must look at, the longest waiting first."""
         text = query("clockwork", "due_for_judgement")
         return [page for (page,) in await self._clockwork.ask(lambda db: db.execute(text, (now, limit)).fetchall())]
+
+    async def due_alerts(self, now: Instant, limit: int) -> list[Held]:
+        """List alerts that must be judged again by then, the longest waiting first."""
+        text = query("clockwork", "due_alerts")
+        rows = await self._clockwork.ask(lambda db: db.execute(text, (now, limit)).fetchall())
+        return [codec.held(row) for row in rows]
+
+    async def spread(self, now: Instant, limit: int) -> bool:
+        """Make at most `limit` of those due who watch a key at which something changed; False once none is left."""
+        return await self._write(lambda db: upkeep.spread(db, now, limit))
+
+    async def stir(self, keys: Sequence[int]) -> None:
+        """Have those who watch these keys judged again."""
+        await self._write(lambda db: stir(db, keys))
+
+    async def make_due(self, alerts: Sequence[int], now: Instant) -> None:
+        """Have firing alerts judged again."""
+        await self._write(lambda db: upkeep.make_due(db, alerts, now))
+
+    async def silences(self) -> list[Silence]:
+        """List every silence there is."""
+        return await self._clockwork.ask(silences.read_all)
+
+    async def put_silences(self, changed: Sequence[Silence], stirred: Sequence[int] = ()) -> None:
+        """Write silences whole, and have those who watch these keys judged again."""
+
+        def write(db: sqlite3.Connection) -> None:
+            silences.write(db, changed)
+            stir(db, stirred)
+
+        await self._write(write)
+
+    async def forget_silences(self, before: Instant) -> int:
+        """Delete silences that ended before then; return how many."""
+        return await self._write(lambda db: silences.forget(db, before))
 
     async def firing(self, after_id: int, limit: int) -> list[Held]:
         """List firing alerts by id, from the first one after `after_id` (start with -1)."""
@@ -213,6 +250,10 @@ class SqliteStore:
     async def alerts(self, fingerprint: str) -> list[Held]:
         """Find an alert by its fingerprint, once for each source that sent it."""
         return await self._people.ask(lambda db: answers.alerts(db, fingerprint))
+
+    async def firing_with_members(self, after_id: int, limit: int) -> list[firing.Firing]:
+        """List firing alerts by id, from the first one after `after_id` (start with -1), with what keeps them quiet."""
+        return await self._people.ask(lambda db: firing.firing(db, after_id, limit))
 
     async def counts(self) -> Counts:
         """Count the pages by what they are and what they wait for, in constant time."""

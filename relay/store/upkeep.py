@@ -61,6 +61,26 @@ def mark_keys(db: Connection, available: Collection[str]) -> list[int]:
     return [page.id for page in pages]
 
 
+def spread(db: Connection, now: Instant, limit: int) -> bool:
+    """Make some of those due who watch a key that was stirred; False once there is none."""
+    stirred = db.execute(query("clockwork", "next_stirred")).fetchone()
+    if stirred is None:
+        return False
+    key, after = stirred
+    watchers = [alert for (alert,) in db.execute(query("clockwork", "watchers"), (key, after, limit))]
+    make_due(db, watchers, now)
+    if len(watchers) < limit:
+        db.execute(query("clockwork", "settled_down"), (key,))
+    else:
+        db.execute(query("clockwork", "stirred_up_to"), (watchers[-1], key))
+    return True
+
+
+def make_due(db: Connection, alerts: Collection[int], now: Instant) -> None:
+    """Have firing alerts judged again."""
+    db.execute(query("clockwork", "make_due"), {"ids": codec.ids(alerts), "now": now})
+
+
 def open_lines(db: Connection) -> dict[str, int]:
     """Count, by key id, the pages that PagerDuty may hold open under that key."""
     counts: dict[str, int] = {}

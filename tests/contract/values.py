@@ -1,14 +1,15 @@
 """Alerts, pages and plans for the store's tests: plain ones by hand, and any at all for properties."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from enum import Enum
+from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
 from hypothesis import strategies as st
 
 from relay.alert import Instant, alert_id, stable_id
 from relay.event import Action, Severity
-from relay.page import Lane, Line, Member, Page, State, Wanted
+from relay.page import Lane, Line, Member, Page, State
 from relay.rules.ledger import Attempt, Claim, Held, Ledger, Plan, Settled, Started
 
 Struct = TypeVar("Struct")
@@ -115,18 +116,23 @@ def _any(kind: Any) -> st.SearchStrategy[Any]:
         str: _NAMES,
         bool: st.booleans(),
         bytes: st.binary(max_size=40),
-        Severity: st.sampled_from(Severity),
-        Lane: st.sampled_from(Lane),
-        Wanted: st.sampled_from(Wanted),
-        State: st.sampled_from(State),
-        Action: st.sampled_from(Action),
+        float: st.floats(allow_nan=False),
         Mapping[str, str]: st.dictionaries(_NAMES, _NAMES, max_size=3),
         Mapping[str, int]: st.dictionaries(_NAMES, _NUMBERS, max_size=3),
-        tuple[str, ...]: st.lists(_NAMES, max_size=3).map(tuple),
     }
     if kind in simple:
         return simple[kind]
-    if kind == tuple[Line, ...]:
-        return st.lists(any_of(Line), max_size=3).map(tuple)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return st.sampled_from(kind)
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return any_of(kind)
+    if get_origin(kind) is tuple:
+        return _any_tuple(get_args(kind))
     optional = [part for part in kind.__args__ if part is not type(None)]
     return st.none() | _any(optional[0])
+
+
+def _any_tuple(kinds: tuple[Any, ...]) -> st.SearchStrategy[Any]:
+    if kinds[-1] is Ellipsis:
+        return st.lists(_any(kinds[0]), max_size=3).map(tuple)
+    return st.tuples(*map(_any, kinds))

@@ -11,10 +11,33 @@ FROM (SELECT DISTINCT integration, waits FROM tally WHERE waits >= 0 AND n > 0) 
 ORDER BY integration, waits;
 
 -- name: next_judgement
-SELECT min(judge_at) FROM pages WHERE judge_at IS NOT NULL;
+SELECT min(at) FROM (
+    SELECT min(judge_at) AS at FROM pages WHERE judge_at IS NOT NULL
+    UNION ALL SELECT min(judge_at) FROM alerts WHERE judge_at IS NOT NULL
+    UNION ALL SELECT 0 FROM stirred
+);
 
 -- name: due_for_judgement
 SELECT id FROM pages WHERE judge_at IS NOT NULL AND judge_at <= ? ORDER BY judge_at LIMIT ?;
+
+-- name: due_alerts
+SELECT {alerts}
+FROM alerts INDEXED BY alerts_to_judge WHERE judge_at IS NOT NULL AND judge_at <= ? ORDER BY judge_at LIMIT ?;
+
+-- name: next_stirred
+SELECT key, after FROM stirred LIMIT 1;
+
+-- name: watchers
+SELECT alert FROM links WHERE key = ? AND role = 2 AND alert > ? ORDER BY alert LIMIT ?;
+
+-- name: make_due
+UPDATE alerts SET judge_at = min(ifnull(judge_at, :now), :now) WHERE id IN (SELECT value FROM json_each(:ids)) AND firing = 1;
+
+-- name: stirred_up_to
+UPDATE stirred SET after = ? WHERE key = ?;
+
+-- name: settled_down
+DELETE FROM stirred WHERE key = ?;
 
 -- name: firing_alerts
 SELECT {alerts}

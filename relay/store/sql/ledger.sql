@@ -32,7 +32,32 @@ DELETE FROM members WHERE page = ? AND alert = ?;
 INSERT INTO alerts ({columns}) VALUES {rows}
 ON CONFLICT (id) DO UPDATE SET
     firing = excluded.firing, starts_at = excluded.starts_at, changed_at = excluded.changed_at,
-    heard_at = excluded.heard_at, raw = excluded.raw, rest = excluded.rest;
+    heard_at = excluded.heard_at, judge_at = excluded.judge_at, raw = excluded.raw, rest = excluded.rest;
+
+-- name: inhibitors
+-- Who inhibits at each key, in either role (0 and 1), there or absent, each up to the limit: a rule without equal labels
+-- may have thousands.
+SELECT links.key, links.alert, links.role, links.name, links.absent_at
+FROM json_each(:keys) AS wanted
+CROSS JOIN (SELECT 0 AS role UNION ALL SELECT 1) AS roles
+CROSS JOIN (SELECT 0 AS is_absent UNION ALL SELECT 1) AS kinds
+CROSS JOIN links
+WHERE links.key = wanted.value AND links.role = roles.role AND links.alert IN (
+    SELECT alert FROM links AS some
+    WHERE some.key = wanted.value AND some.role = roles.role AND (some.absent_at > 0) = kinds.is_absent
+    ORDER BY alert LIMIT :limit
+);
+
+-- name: write_link
+INSERT INTO links (key, role, alert, name, absent_at) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (key, role, alert) DO UPDATE SET name = excluded.name, absent_at = excluded.absent_at;
+
+-- name: delete_link
+DELETE FROM links WHERE key = ? AND role = ? AND alert = ?;
+
+-- name: stir
+-- From the first watcher on, also where somebody was half way through them.
+INSERT INTO stirred (key, after) VALUES (?, -1) ON CONFLICT (key) DO UPDATE SET after = -1;
 
 -- name: write_source
 INSERT INTO sources (name) VALUES (?) ON CONFLICT DO NOTHING;

@@ -1,0 +1,19 @@
+-- Suppression over time: when an alert must be judged again, who inhibits whom, and silences.
+
+ALTER TABLE alerts ADD COLUMN judge_at INTEGER;
+CREATE INDEX alerts_to_judge ON alerts (judge_at) WHERE judge_at IS NOT NULL;
+
+-- An alert at a key: an inhibit rule with the values of its equal labels, or a silence.
+CREATE TABLE links (
+    key INTEGER NOT NULL,
+    role INTEGER NOT NULL,              -- 0 it inhibits there, 1 the same and is a target itself, 2 it watches the key
+    alert INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    absent_at INTEGER NOT NULL,
+    PRIMARY KEY (key, role, alert)
+) WITHOUT ROWID;
+
+-- Keys whose watchers must be judged again; those up to `after` are marked already.
+CREATE TABLE stirred (key INTEGER PRIMARY KEY, after INTEGER NOT NULL);
+
+CREATE TABLE silences (id TEXT PRIMARY KEY, ends_at INTEGER NOT NULL, rest BLOB NOT NULL) WITHOUT ROWID;
