@@ -25,7 +25,7 @@ class Firing(msgspec.Struct, frozen=True):
     """Fingerprints of alerts that inhibit it, at most ten."""
 
 
-def firing(db: Connection, after: int, limit: int) -> list[Firing]:
+def read_firing(db: Connection, after: int, limit: int) -> list[Firing]:
     """List firing alerts by id, from the first one after `after` (start with -1)."""
     alerts = [codec.held(row) for row in db.execute(query("firing", "firing_alerts"), (after, limit)).fetchall()]
     members: dict[int, list[Member]] = {alert.id: [] for alert in alerts}
