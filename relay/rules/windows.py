@@ -11,6 +11,7 @@ from relay.alert import DAY, MINUTE, Duration, Instant, instant, moment
 Range = tuple[int, int]
 """Two ends. Of a time of day: minutes, the second excluded; of all else both count."""
 
+_SPANS = 8
 _MINUTES_OF_A_DAY = 24 * 60
 _MICROSECOND = timedelta(microseconds=1)
 _ONE_DAY = timedelta(days=1)
@@ -43,6 +44,11 @@ class Part:
     def always(self) -> bool:
         """Whether it names nothing, so that every instant lies in it."""
         return self.times is self.weekdays is self.days_of_month is self.months is self.years is None
+
+    def reaches(self, first: int, last: int) -> bool:
+        """Say whether an instant of these years (in any zone) may lie in it."""
+        years = self.years
+        return not self.never and (years is None or any(begin <= last and first <= end for begin, end in years))
 
     def contains(self, at: Instant) -> bool:
         """Say whether an instant lies in it."""
@@ -96,7 +102,7 @@ class Window:
     name: str
     parts: tuple[Part, ...] = ()
     _known: list[_Span] = field(default_factory=list, init=False, repr=False)
-    """The last span worked out, which thousands of alerts ask for; the answers are the same without it."""
+    """The last spans worked out, which thousands of alerts ask for; the answers are the same without them."""
 
     def contains(self, at: Instant) -> bool:
         """Say whether an instant lies in it."""
@@ -111,19 +117,20 @@ class Window:
             if span.begin <= after < span.end:
                 return span.edge
         span = self._span(after)
-        self._known[:] = [span]
+        self._known[:] = [span, *self._known[: _SPANS - 1]]
         return span.edge
 
     def _span(self, at: Instant) -> _Span:
-        inside = self.contains(at)
-        parts = [part for part in self.parts if not part.never]
-        year = moment(at).year
+        inside, since, year = self.contains(at), at, moment(at).year
+        parts = [part for part in self.parts if part.reaches(year - 1, year + 3)]
         if parts and not any(part.always for part in parts):
             for begin in range(at // DAY * DAY, _new_year(year + 3), DAY):
                 for edge in sorted({change for part in parts for change in part.changes(begin)}):
-                    if edge > at and any(part.contains(edge) for part in parts) is not inside:
-                        return _Span(at, edge, inside, edge)
-        return _Span(at, _new_year(year + 1), inside, None)
+                    if edge <= at:
+                        since = edge
+                    elif any(part.contains(edge) for part in parts) is not inside:
+                        return _Span(since, edge, inside, edge)
+        return _Span(since, _new_year(year + 1), inside, None)
 
 
 def _new_year(year: int) -> Instant:

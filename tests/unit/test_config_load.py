@@ -12,12 +12,9 @@ from relay.alert import DAY, HOUR, MINUTE, SECOND
 from relay.config import examine, load
 from relay.config.schema import duration, go_duration
 from relay.errors import BadConfig
-from tests.unit.configuring import KEY, errors, examined, loaded, paging, warnings, write
+from tests.unit.configuring import KEY, errors, examined, loaded, paging, write
 
 TABLE = json.loads((Path(__file__).parent.parent / "data/conformance/config_load.json").read_text(encoding="utf-8"))
-INTERVALS = json.loads(
-    (Path(__file__).parent.parent / "data/conformance/timeinterval.json").read_text(encoding="utf-8")
-)
 SMALL = "route: {receiver: r}\nreceivers: [{name: r}]\n"
 
 
@@ -43,33 +40,6 @@ def test_group_by_is_read_as_alertmanager_reads_it(tmp_path: Path) -> None:
     assert loaded(tmp_path, everything["yaml"]).rules.root.group_by_all
     root = loaded(tmp_path, nothing["yaml"]).rules.root
     assert (root.group_by, root.routes[0].group_by) == (("alertname", "cluster"), ())
-
-
-@pytest.mark.parametrize("row", INTERVALS["yaml"], ids=lambda row: row["yaml"].strip()[:40])
-def test_time_intervals_are_checked_by_alertmanagers_rules(row: dict[str, Any], tmp_path: Path) -> None:
-    body = row["yaml"].replace("---", "").strip("\n")
-    text = f"{SMALL}time_intervals:\n- name: t\n  time_intervals:\n" + "\n".join(
-        f"  {line}" for line in body.split("\n")
-    )
-
-    found = errors(tmp_path, text)
-
-    assert bool(found) is row["error"]
-    assert row.get("error_text", "") in "\n".join(found)
-
-
-OVER_MIDNIGHT = "{'start_time': '09:30', 'end_time': '07:41'}"
-"""The one row that the relay takes and Alertmanager refuses: a convenience of ours, with a warning that says so."""
-
-
-@pytest.mark.parametrize("row", INTERVALS["time_range"], ids=lambda row: row["yaml"])
-def test_time_ranges_are_checked_by_alertmanagers_rules(row: dict[str, Any], tmp_path: Path) -> None:
-    text = f"{SMALL}mute_time_intervals: [{{name: t, time_intervals: [{{times: [{row['yaml']}]}}]}}]"
-
-    if row["yaml"] == OVER_MIDNIGHT:
-        assert ["Alertmanager itself would refuse it" in said for said in warnings(tmp_path, text)] == [True]
-    else:
-        assert bool(errors(tmp_path, text)) is row["error"]
 
 
 # What amtool 0.25 says of each, recorded.
