@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from relay.alert import Instant, WebhookMessage
+from relay.alert import Instant, Status, WebhookMessage
 from relay.decision import Decision, Verdict
 from relay.errors import NotTaken, StoreError
 from relay.ingress import prometheus
@@ -14,8 +14,9 @@ from relay.ingress.alertmanager import body_digest, parse, peek_group_key
 from relay.logs import Log
 from relay.metrics import Metrics
 from relay.recall import Group, Known, Recall
+from relay.rollcall import RollCall
 from relay.rules.classify import Classifier, Draft
-from relay.rules.judge import judge
+from relay.rules.judge import absent, judge
 from relay.rules.ledger import Ledger, Lookup, Plan
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import NO_SILENCES, Silences
@@ -61,6 +62,7 @@ class Intake:
         wake: Callable[[], None],
         nudge: Callable[[], None] = lambda: None,
         silences: Callable[[], Silences] = lambda: NO_SILENCES,
+        rolls: RollCall | None = None,
         metrics: Metrics,
         log: Log,
     ) -> None:
@@ -69,6 +71,7 @@ class Intake:
         """Why the store took no write the last time; None while it does."""
         self._store = store
         self._recall = recall
+        self._rolls = rolls if rolls is not None else RollCall()
         self._clock = clock
         self._wake = wake
         self._nudge = nudge
@@ -186,11 +189,37 @@ class Intake:
         pages = dict.fromkeys((*(known.pages if known is not None else ()), *plan.heard))
         same = known is not None and known.generation == generation
         bodies = (known.bodies if known is not None and same else frozenset()) | {message.digest}
-        fresh = Known(generation, bodies, alerts, tuple(pages))
+        firing = known.firing.intersection(alerts.values()) if known is not None else frozenset()
+        firing |= {entry.id for entry in draft.entries if entry.alert.status is Status.FIRING}
+        fresh = Known(generation, bodies, alerts, tuple(pages), firing)
         # Bodies of no group have only themselves for a name: one must not take the place of another.
         self._recall.hear(group if message.group_key else (group[0], message.digest.hex()), fresh, self._clock())
-        if plan.cacheable and message.group_key and not message.truncated_alerts:
+        if not message.group_key or message.truncated_alerts:
+            return
+        missing = self._rolls.take(group, firing, alerts.values())
+        if missing:
+            await self._mark_absent(missing, group)
+        elif plan.cacheable:
             await self._recall.learn(group, fresh)
+
+    async def _mark_absent(self, missing: frozenset[int], group: Group) -> None:
+        """Note who is not named any more; that is no resolve. It can wait: the body itself is on disk."""
+
+        def judgement(ledger: Ledger) -> Plan:
+            gone = [
+                held
+                for held in ledger.alerts.values()
+                if not self._rolls.named_elsewhere(held.id, held.source, held.groups, group)
+            ]
+            plan = absent(gone, self._clock())
+            self._recall.forget(plan.groups)
+            return plan
+
+        try:
+            await self._store.keep(Lookup(alerts=tuple(missing)), judgement)
+        except StoreError as error:
+            self._log.warning("alerts missing from their group were not noted", error=str(error), alerts=len(missing))
+        self._nudge()
 
     def _tell(self, message: WebhookMessage, plan: Plan, draft: Draft) -> None:
         """Count the message, and log one line of it; not of a list that is sent each minute and says nothing new."""

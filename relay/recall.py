@@ -26,6 +26,8 @@ class Known(msgspec.Struct, frozen=True, gc=False):
     """Digest of each alert's statement, with the alert's id."""
     pages: tuple[int, ...]
     """Pages its firing alerts are in."""
+    firing: frozenset[int] = frozenset()
+    """Ids of those that fire."""
 
 
 class Heard(msgspec.Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 import asyncio
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from relay.alert import DAY, MINUTE, SECOND, Duration, Instant
@@ -10,7 +10,8 @@ from relay.errors import StoreError
 from relay.logs import Log
 from relay.metrics import Metrics
 from relay.recall import Recall
-from relay.rules.ledger import Ledger, Lookup, Plan
+from relay.rollcall import RollCall
+from relay.rules.ledger import Held, Ledger, Lookup, Plan
 from relay.rules.pages import plan
 from relay.rules.reload import Rejudged, labels_of, look_again, place_again, rejudge, waits_for
 from relay.rules.rulebook import Rulebook
@@ -41,6 +42,7 @@ class Scheduler:
         steady: Callable[[], Instant],
         wake: Callable[[], None],
         silences: Callable[[], Silences] = lambda: NO_SILENCES,
+        rolls: RollCall | None = None,
         retention: Duration = 7 * DAY,
         metrics: Metrics,
         log: Log,
@@ -52,6 +54,8 @@ class Scheduler:
         self._steady = steady
         self._wake = wake
         self._silences = silences
+        self._rolls = rolls
+        """To be told, once, who is expected in which group's bodies."""
         self._changed: list[Silence] = []
         """Silences that were made, changed or ended and not looked at yet."""
         self._begun_at = clock()
@@ -151,12 +155,23 @@ class Scheduler:
         while held := await self._store.firing(after, BATCH):
             if self.book is not book:
                 return  # reloaded meanwhile: `_rejudge` is set again
+            self._expect(held)
             again = place_again(held, book)
             await self._store.keep(again.lookup, partial(self._judged_again, again, book))
             after = held[-1].id
             self._wake()
             await asyncio.sleep(0)
+        self._rolls = None
         self._wake()
+
+    def _expect(self, held: Sequence[Held]) -> None:
+        """Expect alerts that fired before a restart in the bodies of the groups they were heard in."""
+        if self._rolls is None:
+            return
+        for one in held:
+            for group_key in one.groups if not one.absent_at else ():
+                if group_key:
+                    self._rolls.seed((one.source, group_key), one.id)
 
     def _judged_again(self, again: Rejudged, book: Rulebook, ledger: Ledger) -> Plan:
         found = rejudge(again, ledger, self._clock(), book, self._silences())

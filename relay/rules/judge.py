@@ -43,6 +43,16 @@ def judge(draft: Draft, ledger: Ledger, now: Instant, book: Rulebook, silences: 
     )
 
 
+def absent(missing: Iterable[Held], now: Instant) -> Plan:
+    """Note since when firing alerts are missing from the complete bodies of their group. Absence is not resolution."""
+    gone = tuple(
+        replace(held, absent_at=now, judge_at=now)
+        for held in missing
+        if held.firing and not held.absent_at and not held.ours
+    )
+    return Plan(alerts=gone, groups=tuple({(held.source, key): None for held in gone for key in held.groups}))
+
+
 class _Finding(NamedTuple):
     entry: Entry
     verdict: Verdict
@@ -103,7 +113,8 @@ def _hold(entry: Entry, held: Held | None, draft: Draft, desk: Desk) -> None:
     fresh = held is None or not held.firing
     starts = [at for at in (alert.starts_at, 0 if held is None or fresh else held.starts_at) if at]
     groups = _heard_in(held, draft.group_key)
-    if held is not None and not fresh and held.digest == alert.digest and groups == held.groups:
+    missed = held is not None and (held.absent_at or held.stale_at)
+    if held is not None and not fresh and not missed and held.digest == alert.digest and groups == held.groups:
         return
     desk.hold(
         Held(

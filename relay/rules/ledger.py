@@ -69,6 +69,8 @@ class Held(msgspec.Struct, frozen=True, gc=False):
     """How long after it was last heard it counts as resolved unless it is sent again; 0: only a resolve ends it."""
     absent_at: Instant = 0
     """Since when it is missing from the complete bodies of its group; 0: it is not."""
+    stale_at: Instant = 0
+    """Since when it was not heard of for too long; 0: it was."""
     ours: bool = False
     """The relay itself says it: no rule routes or suppresses it."""
 
