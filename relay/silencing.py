@@ -82,6 +82,10 @@ class Silencer:
         self._tell("silence expired", ended, by)
         return ended
 
+    def now(self) -> Instant:
+        """Say what time it is: silences are shown as they stand."""
+        return self._clock()
+
     def get(self, id_: str) -> Silence | None:
         """Find one by its id."""
         return self.current.get(id_)

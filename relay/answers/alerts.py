@@ -87,34 +87,30 @@ class AlertAnswers:
     async def alerts(self, asked: Asked) -> tuple[tuple[GettableAlert, ...], bool]:
         """List the alerts that fire by fingerprint; and say whether there are more than the 10,000 listed."""
         found: list[GettableAlert] = []
-        async for alert, routes in self._shown(asked):
+        async for alert, _ in self._shown(asked):
+            if not any(_goes_to(asked, receiver.name) for receiver in alert.receivers):
+                continue
             if len(found) == MOST:
                 return _sorted(found), True
-            if _goes_to(asked, routes):
-                found.append(alert)
+            found.append(alert)
         return _sorted(found), False
 
     async def groups(self, asked: Asked) -> tuple[tuple[AlertGroup, ...], bool]:
         """List the alerts that fire as the routes of the configuration group them, at most 10,000 in all."""
         groups: dict[tuple[str, int, tuple[tuple[str, str], ...]], list[GettableAlert]] = {}
-        count, more = 0, False
+        count = 0
         async for alert, routes in self._shown(asked):
             for route in routes:
-                if not _goes_to(asked, (route,)):
-                    continue
-                if count == MOST:
-                    more = True
-                    break
-                labels = tuple(group_labels(route, alert.labels).items())
-                groups.setdefault((route.receiver, route.order, labels), []).append(alert)
-                count += 1
-            if more:
+                if _goes_to(asked, route.receiver) and (count := count + 1) <= MOST:
+                    labels = tuple(group_labels(route, alert.labels).items())
+                    groups.setdefault((route.receiver, route.order, labels), []).append(alert)
+            if count > MOST:
                 break
         shown = [
             AlertGroup(alerts=_sorted(alerts), labels=dict(labels), receiver=Named(name=receiver))
             for (receiver, _, labels), alerts in sorted(groups.items(), key=lambda item: (item[0][2], item[0][:2]))
         ]
-        return tuple(shown), more
+        return tuple(shown), count > MOST
 
     def receivers(self) -> tuple[Named, ...]:
         """List the receivers of the configuration."""
@@ -143,8 +139,9 @@ class AlertAnswers:
                     continue
                 status = _status(firing, stated.labels, book, silences, now)
                 if _is_wanted(asked, status):
-                    routes = book.router.match(stated.labels)
-                    yield _alert(firing, stated, status, routes, now), routes
+                    # No rule routes what the relay says itself.
+                    routes = () if firing.alert.ours else book.router.match(stated.labels)
+                    yield _alert(firing, stated, status, routes), routes
             if len(some) < _AT_ONCE:
                 return
 
@@ -156,15 +153,14 @@ def _stated(raw: bytes) -> _Stated:
         return _Stated()
 
 
-def _alert(
-    firing: Firing, stated: _Stated, status: AlertStatus, routes: Sequence[Route], now: Instant
-) -> GettableAlert:
+def _alert(firing: Firing, stated: _Stated, status: AlertStatus, routes: Sequence[Route]) -> GettableAlert:
     held = firing.alert
+    receivers = [one.receiver for one in (firing.members if held.ours else routes)]
     return GettableAlert(
         annotations=stated.annotations,
-        ends_at=clock(held.ends_at) if held.ends_at > now else NEVER,
+        ends_at=clock(held.heard_at + held.lasts) if held.lasts else NEVER,
         fingerprint=held.fingerprint,
-        receivers=tuple(Named(name=name) for name in dict.fromkeys(route.receiver for route in routes)),
+        receivers=tuple(Named(name=name) for name in dict.fromkeys(receivers)),
         starts_at=clock(held.starts_at),
         status=status,
         updated_at=clock(max(held.changed_at, held.heard_at)),
@@ -174,7 +170,8 @@ def _alert(
 
 
 def _status(firing: Firing, labels: Mapping[str, str], book: Rulebook, silences: Silences, now: Instant) -> AlertStatus:
-    silenced = tuple(sorted(one.id for one in silences.matching(labels, now)))
+    found = () if firing.alert.ours else silences.matching(labels, now)
+    silenced = tuple(sorted(one.id for one in found))
     quiet = bool(firing.members) and all(one.suppressions and not one.waits for one in firing.members)
     return AlertStatus(
         inhibited_by=firing.inhibited_by,
@@ -206,8 +203,8 @@ def _is_wanted(asked: Asked, status: AlertStatus) -> bool:
     )
 
 
-def _goes_to(asked: Asked, routes: Sequence[Route]) -> bool:
-    return asked.receiver is None or any(asked.receiver.test(route.receiver) for route in routes)
+def _goes_to(asked: Asked, receiver: str) -> bool:
+    return asked.receiver is None or asked.receiver.test(receiver)
 
 
 def _sorted(alerts: Iterable[GettableAlert]) -> tuple[GettableAlert, ...]:

@@ -12,7 +12,8 @@ from relay.errors import StoreError
 from relay.page import Lane, Page, State, Wanted
 from relay.rules.ledger import Attempt, Claim, Held, Ledger, Lookup, Plan, Settled, Started, Want
 from relay.rules.silences import Silence
-from relay.store import answers, codec, connect, delivery, firing, silences, upkeep
+from relay.store import answers, codec, connect, delivery, silences, upkeep
+from relay.store.firing import Firing, read_firing
 from relay.store.heard import Heard
 from relay.store.keeping import Keep
 from relay.store.ledger import stir
@@ -251,9 +252,9 @@ class SqliteStore:
         """Find an alert by its fingerprint, once for each source that sent it."""
         return await self._people.ask(lambda db: answers.alerts(db, fingerprint))
 
-    async def firing_with_members(self, after_id: int, limit: int) -> list[firing.Firing]:
+    async def firing_with_members(self, after_id: int, limit: int) -> list[Firing]:
         """List firing alerts by id, from the first one after `after_id` (start with -1), with what keeps them quiet."""
-        return await self._people.ask(lambda db: firing.firing(db, after_id, limit))
+        return await self._people.ask(lambda db: read_firing(db, after_id, limit))
 
     async def counts(self) -> Counts:
         """Count the pages by what they are and what they wait for, in constant time."""
