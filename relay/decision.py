@@ -32,6 +32,8 @@ class Verdict(StrEnum):
     """A resolve of something the relay never held or has closed already."""
     SUPPRESSED = "suppressed"
     """It fires and a rule keeps it quiet."""
+    FORGOTTEN = "forgotten"
+    """Nobody spoke of it for too long and it is in no open page: it comes back by being heard."""
     NOT_OURS = "not_ours"
     """It fires and its receiver has no PagerDuty integration."""
 

@@ -119,7 +119,7 @@ class Intake:
     def _repeat(self, group: Group, known: Known) -> Accepted:
         now = self._clock()
         self._recall.hear(group, known, now)
-        self._recall.sources[group[0]] = now
+        self._recall.listen(group[0], now, self.book.rules.stale_after(group[0]))
         self._metrics.deduplicated(len(known.alerts))
         return Accepted({Verdict.REPEATS.value: len(known.alerts)})
 
@@ -223,7 +223,7 @@ class Intake:
 
     def _tell(self, message: WebhookMessage, plan: Plan, draft: Draft) -> None:
         """Count the message, and log one line of it; not of a list that is sent each minute and says nothing new."""
-        self._recall.sources[message.source] = self._clock()
+        self._recall.listen(message.source, self._clock(), self.book.rules.stale_after(message.source))
         self._metrics.received(message, draft, plan)
         if plan.record is None and not message.grouped:
             return

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from aiocache import SimpleMemoryCache
 
-from relay.alert import Instant
+from relay.alert import Duration, Instant
 
 Group = tuple[str, str]
 """(source, group_key)."""
@@ -49,6 +49,8 @@ class Recall:
         self._heard: dict[Group, tuple[Known, Instant]] = {}
         self.sources: dict[str, Instant] = {}
         """When each source was last heard."""
+        self.since: dict[str, Instant] = {}
+        """Since when each source is heard without a silence."""
 
     async def known(self, group: Group) -> Known | None:
         """Return what is known of a group, if nothing of it has changed since."""
@@ -80,6 +82,12 @@ class Recall:
         self._generation.clear()
         self._size = 0
         await self._cache.clear()
+
+    def listen(self, source: str, now: Instant, silent_after: Duration) -> None:
+        """Note that something was heard from a source, which is silent when nothing is for so long."""
+        if now - self.sources.get(source, now - silent_after) >= silent_after:
+            self.since[source] = now
+        self.sources[source] = now
 
     def hear(self, group: Group, known: Known, now: Instant) -> None:
         """Mark a group's alerts and pages as heard."""

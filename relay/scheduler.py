@@ -16,6 +16,7 @@ from relay.rules.pages import plan
 from relay.rules.reload import Rejudged, labels_of, look_again, place_again, rejudge, waits_for
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import NO_SILENCES, Silence, Silences, SilenceState
+from relay.rules.staleness import Listening
 from relay.store import SqliteStore
 
 TICK: Duration = 5 * SECOND
@@ -58,6 +59,7 @@ class Scheduler:
         """To be told, once, who is expected in which group's bodies."""
         self._changed: list[Silence] = []
         """Silences that were made, changed or ended and not looked at yet."""
+        self._listening = Listening(clock(), recall.sources, recall.since)
         self._begun_at = clock()
         """Up to when silences that begin by themselves were looked for."""
         self._retention = retention
@@ -174,7 +176,7 @@ class Scheduler:
                     self._rolls.seed((one.source, group_key), one.id)
 
     def _judged_again(self, again: Rejudged, book: Rulebook, ledger: Ledger) -> Plan:
-        found = rejudge(again, ledger, self._clock(), book, self._silences())
+        found = rejudge(again, ledger, self._clock(), book, self._silences(), self._listening)
         self._recall.forget(found.groups)
         return found
 
@@ -223,6 +225,8 @@ class Scheduler:
         """Judge alerts again of which time, a silence or another alert has changed what keeps them quiet."""
         while await self._store.spread(self._clock(), BATCH):
             pass  # each is a commit of its own, and others write between them
+        if await self._store.due_alerts(self._clock(), 1):
+            await self._write_heard(at_once=True)  # whoever was heard is not stale
         while held := await self._store.due_alerts(self._clock(), BATCH):
             again = place_again(held, self.book)
             await self._store.keep(again.lookup, partial(self._judged_again, again, self.book))
@@ -247,14 +251,15 @@ class Scheduler:
         lookup = waits_for(seen[-1], number)
         await self._store.keep(lookup, lambda ledger: look_again(number, ledger, self._clock(), self.book))
 
-    async def _write_heard(self) -> None:
+    async def _write_heard(self, *, at_once: bool = False) -> None:
         self._heard_at = self._steady()
         heard = self._recall.take_heard()
-        if not heard.alerts and not heard.pages:
-            return
-        now = self._clock()
-        await self._store.heard(tuple(heard.alerts), tuple(heard.pages), max(heard.alerts.values(), default=now))
-        self._wake()
+        if heard.alerts or heard.pages:
+            now = self._clock()
+            await self._store.heard(tuple(heard.alerts), tuple(heard.pages), max(heard.alerts.values(), default=now))
+            self._wake()
+        if at_once:
+            await self._store.flush_heard()
 
     async def _prune(self) -> None:
         self._pruned_at = self._steady()

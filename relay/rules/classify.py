@@ -33,7 +33,7 @@ class Placement(msgspec.Struct, frozen=True, gc=False):
     severity: Severity
     send_resolved: bool
     group_wait: Duration = 0
-    """How long the page's first trigger waits for more alerts; 0 for criticals and where an Alertmanager grouped them."""
+    """How long the first trigger waits for more alerts; 0 for criticals and where an Alertmanager grouped them."""
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):

@@ -14,6 +14,7 @@ from relay.rules.ledger import Held, Ledger, Plan
 from relay.rules.pages import done, linked_key, outgrown, plan
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import NO_SILENCES, Silences
+from relay.rules.staleness import DEAF, Listening
 from relay.rules.suppression.words import clock
 from relay.rules.suppressor import Suppressor, dropped
 
@@ -44,15 +45,19 @@ class Desk:
         book: Rulebook,
         now: Instant,
         silences: Silences = NO_SILENCES,
+        listening: Listening = DEAF,
+        *,
         alertmanager_url: str = "",
     ) -> None:
         self.now = now
-        self.suppressor = Suppressor(ledger, book, now, silences)
+        self.suppressor = Suppressor(ledger, book, now, silences, listening)
         self.ledger = ledger
         self.alerts = dict(ledger.alerts)
         self.pages = dict(ledger.pages)
         self.notes: dict[int, tuple[Step, ...]] = {}
         self.dropped_groups: list[tuple[str, str]] = []
+        self.noticed = False
+        """Whether something was noted of an alert that its next body must undo, however unchanged it is."""
         self._book = book
         self._alertmanager_url = alertmanager_url
         self._members = {alert: {member.page: member for member in rows} for alert, rows in ledger.members.items()}
@@ -100,6 +105,11 @@ class Desk:
             after = self.suppressor.remember(entry, held)
             if after is not held:
                 self.hold(after)
+
+    def end(self, held: Held) -> tuple[int, ...]:
+        """Let an alert count as over that nobody resolved; return the pages it fired in."""
+        self.hold(replace(held, firing=False, ends_at=self.now, changed_at=self.now, absent_at=0, stale_at=0))
+        return self.leave_firing(held.id)
 
     def leave_alone(self, alerts: Iterable[int]) -> None:
         """Take out of the calendar what no rule judges again."""

@@ -25,7 +25,7 @@ def judge(draft: Draft, ledger: Ledger, now: Instant, book: Rulebook, silences: 
     Takes the ledger of `draft.lookup`; returns everything to write, and a Decision for every alert of the draft.
     First all alerts are written down, then those that fire join: one may inhibit another that stands before it.
     """
-    desk = Desk(ledger, book, now, silences, draft.alertmanager_url)
+    desk = Desk(ledger, book, now, silences, alertmanager_url=draft.alertmanager_url)
     found = [_told(entry, draft, desk) for entry in draft.entries]
     if draft.truncation is not None:
         cut = _told(draft.truncation, draft, desk)

@@ -2,19 +2,21 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
 from relay.alert import Alert, Instant, Status, WebhookMessage
-from relay.decision import Decision, Verdict
+from relay.decision import Decision, Step, Verdict
 from relay.page import Member, Page, Suppression, SuppressionKind, Wanted, short_id
 from relay.rules.classify import Classifier, Entry, Placement, keys_of, truncation_fingerprint
 from relay.rules.desk import Desk
 from relay.rules.ledger import Held, Ledger, Lookup, Plan, Recorded
-from relay.rules.pages import reached
+from relay.rules.pages import LIVE, reached
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import NO_SILENCES, Silences
+from relay.rules.staleness import DEAF, Listening, ends, is_stale, stale_at
 
 UNROUTED = Suppression(SuppressionKind.UNROUTED, "no route sends it to PagerDuty any more")
 
@@ -69,46 +71,85 @@ def _entry(held: Held, book: Rulebook) -> Entry:
     return replace(entry, placements=tuple(placed.values()), steps=())
 
 
-def rejudge(again: Rejudged, ledger: Ledger, now: Instant, book: Rulebook, silences: Silences = NO_SILENCES) -> Plan:
+def rejudge(
+    again: Rejudged,
+    ledger: Ledger,
+    now: Instant,
+    book: Rulebook,
+    silences: Silences = NO_SILENCES,
+    listening: Listening = DEAF,
+) -> Plan:
     """Say what changes for alerts that fire already. An edit of the rules never re-pages everyone.
 
     Same integration: an alert stays in its open page, whatever its key is now. Other integration: it joins the new page
-    and leaves the old one after that one's 202. Routed to nobody: it is suppressed.
+    and leaves the old one after that one's 202. Routed to nobody: it is suppressed. Not heard of for too long: it is
+    stale, and perhaps counts as over.
     """
-    desk = Desk(ledger, book, now, silences)
+    desk = Desk(ledger, book, now, silences, listening)
     entries = [entry for entry in again.entries if (held := ledger.alerts.get(entry.id)) is not None and held.firing]
+    ended = [one for entry in entries if (one := _grown_old(entry, desk, book, listening)) is not None]
     for entry in entries:
         desk.meet(entry)
-    for entry in entries:
+    fires = [entry for entry in entries if desk.alerts[entry.id].firing]
+    for entry in fires:
         _settle_in(entry, desk)
     for entry in entries:
         desk.remember(entry)
     desk.leave_alone(ledger.alerts.keys() - {entry.id for entry in entries})
     desk.transition()
     plan = desk.plan()
-    return replace(plan, groups=_groups(again, ledger) if plan.pages else (), record=_record(entries, desk))
+    told = ended or plan.pages or desk.noticed
+    return replace(plan, groups=_groups(again, ledger) if told else (), record=_record(fires, ended, desk))
 
 
-def _record(entries: Sequence[Entry], desk: Desk) -> Recorded | None:
-    """Write into the journal whose suppression began or ended: nobody sent a message that would say so."""
-    turns = [(entry, desk.turned(entry.id, Verdict.REPEATS)) for entry in entries]
-    decisions = tuple(
-        Decision(
-            source=entry.alert.source,
-            fingerprint=entry.alert.fingerprint,
-            alertname=entry.alert.labels.get("alertname", ""),
-            status=entry.alert.status.value,
-            verdict=turn.verdict,
-            pages=tuple(short_id(one.page) for one in desk.memberships(entry.id) if one.firing),
-            steps=turn.steps,
-        )
-        for entry, turn in turns
-        if turn.verdict is not Verdict.REPEATS
-    )
+class _Ended(NamedTuple):
+    """An alert that counts as over although nobody resolved it."""
+
+    entry: Entry
+    verdict: Verdict
+    pages: tuple[int, ...]
+    because: str
+
+
+def _grown_old(entry: Entry, desk: Desk, book: Rulebook, listening: Listening) -> _Ended | None:
+    """Say whether an alert counts as over; else note whether it is stale."""
+    held = desk.alerts[entry.id]
+    stale_after = book.rules.stale_after(held.source)
+    members = [member for member in desk.memberships(entry.id) if member.firing]
+    routes = [book.routes.get(member.route) for member in members]
+    resolves = bool(routes) and all(route is not None and route.on_stale == "resolve" for route in routes)
+    shown = any(desk.pages[one.page].wanted is Wanted.OPEN or desk.pages[one.page].delivered in LIVE for one in members)
+    because = ends(held, listening, stale_after, desk.now, resolves=resolves, shown=shown)
+    if because:
+        forgotten = not shown and not held.lasts
+        return _Ended(entry, Verdict.FORGOTTEN if forgotten else Verdict.RESOLVES, desk.end(held), because)
+    stale = stale_at(held, listening, stale_after) if is_stale(held, listening, stale_after, desk.now) else 0
+    if bool(stale) is not bool(held.stale_at):
+        desk.noticed = True
+        desk.hold(replace(held, stale_at=stale))
+    return None
+
+
+def _record(entries: Sequence[Entry], ended: Sequence[_Ended], desk: Desk) -> Recorded | None:
+    """Write into the journal what changed of alerts that nobody sent a message about."""
+    decisions = [_decision(one.entry, one.verdict, one.pages, (Step("page", one.because),)) for one in ended]
+    for entry in entries:
+        turn = desk.turned(entry.id, Verdict.REPEATS)
+        if turn.verdict is not Verdict.REPEATS:
+            pages = tuple(one.page for one in desk.memberships(entry.id) if one.firing)
+            notes = tuple(note for page in pages for note in desk.notes.get(page, ()))
+            decisions.append(_decision(entry, turn.verdict, pages, (*turn.steps, *notes)))
     if not decisions:
         return None
     outcomes = Counter(one.verdict.value for one in decisions)
-    return Recorded(desk.now, decisions[0].source, "", "", dict(outcomes), decisions)
+    return Recorded(desk.now, decisions[0].source, "", "", dict(outcomes), tuple(decisions))
+
+
+def _decision(entry: Entry, verdict: Verdict, pages: tuple[int, ...], steps: tuple[Step, ...]) -> Decision:
+    alert = entry.alert
+    name = alert.labels.get("alertname", "")
+    shown = tuple(short_id(page) for page in pages)
+    return Decision(alert.source, alert.fingerprint, name, alert.status.value, verdict, shown, steps)
 
 
 def _settle_in(entry: Entry, desk: Desk) -> None:

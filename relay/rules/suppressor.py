@@ -4,14 +4,18 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from relay.alert import SECOND, Instant
+from relay.alert import SECOND, Duration, Instant
 from relay.page import Member, SuppressionKind
 from relay.rules.classify import Entry, Placement
 from relay.rules.ledger import Held, Inhibitor, Ledger, Link, Role
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import Silences
+from relay.rules.staleness import Listening, look_again_at
 from relay.rules.suppression import holds, inhibition, registry
 from relay.rules.suppression.case import Case
+
+SHORTEST: Duration = SECOND // 10
+"""Least time between two judgements of an alert that only time asks for."""
 
 _Strength = tuple[bool, bool, bool, bool]
 
@@ -19,12 +23,13 @@ _Strength = tuple[bool, bool, bool, bool]
 class Suppressor:
     """Asks every kind of suppression about the firing alerts of one judgement, against who inhibits by then."""
 
-    def __init__(self, ledger: Ledger, book: Rulebook, now: Instant, silences: Silences) -> None:
+    def __init__(self, ledger: Ledger, book: Rulebook, now: Instant, silences: Silences, listening: Listening) -> None:
         self.linked: list[tuple[int, Link]] = []
         self.unlinked: list[tuple[int, Link]] = []
         self._now = now
         self._book = book
         self._silences = silences
+        self._listening = listening
         self._idle = not book.suppresses and not silences
         self._before = ledger.inhibitors
         self._inhibitors: dict[int, dict[int, Inhibitor]] = {}
@@ -65,13 +70,18 @@ class Suppressor:
     def remember(self, entry: Entry, held: Held) -> Held:
         """Say what an alert's row must hold so that it is judged again when it must be."""
         links = (*_linked(entry, held), *self._watched(entry)) if held.firing else ()
-        again = self._again.get(entry.id) if held.firing else None
+        judge_at = self._judge_at(entry, held) if held.firing and not entry.ours else None
         self.linked += [(entry.id, link) for link in links if link not in held.links]
         kept = {(link.key, link.role) for link in links}
         self.unlinked += [(entry.id, link) for link in held.links if (link.key, link.role) not in kept]
-        judge_at = None if again is None else max(again, self._now + SECOND)
         same = links == held.links and judge_at == held.judge_at
         return held if same else replace(held, links=links, judge_at=judge_at)
+
+    def _judge_at(self, entry: Entry, held: Held) -> Instant:
+        """Say when to judge an alert again: what keeps it quiet may end, or it becomes stale."""
+        stale_after = self._book.rules.stale_after(entry.alert.source)
+        due = look_again_at(held, self._listening, stale_after, self._now)
+        return max(min(due, self._again.get(entry.id, due)), self._now + SHORTEST)
 
     def stirred(self) -> tuple[int, ...]:
         """Name the keys at which it changed who inhibits, so that those who watch them must be judged again."""
@@ -127,8 +137,8 @@ class Suppressor:
 
 
 def _linked(entry: Entry, held: Held) -> tuple[Link, ...]:
-    """Say where an alert inhibits: nowhere once it is resolved."""
-    if not held.firing or not entry.sources:
+    """Say where an alert inhibits: nowhere once it is resolved or stale."""
+    if not held.firing or held.stale_at or not entry.sources:
         return ()
     return tuple(replace(link, absent_at=held.absent_at) for link in entry.sources) if held.absent_at else entry.sources
 

@@ -97,6 +97,11 @@ class SqliteStore:
         if self._heard.note(alerts, pages, at):
             await self._write(lambda _: None)  # let the writer know that something waits to ride along
 
+    async def flush_heard(self) -> None:
+        """Write down now what was heard."""
+        while self._heard.patience() is not None:
+            await self._write(self._heard.write)
+
     async def heads(self, now: Instant) -> list[tuple[str, Lane, Instant]]:
         """Say when the first waiting page of each (integration, lane) is due, also where that was before `now`."""
         rows = await self._clockwork.ask(lambda db: db.execute(query("clockwork", "heads")).fetchall())

@@ -6,8 +6,8 @@ from typing import NamedTuple
 from relay.alert import Instant
 from relay.event import Severity
 from relay.page import Suppression
-from relay.rules.ledger import Inhibitor
 from relay.rules.inhibiting import Target
+from relay.rules.ledger import Inhibitor
 from relay.rules.ruleset import Route
 from relay.rules.silences import Silences
 from relay.rules.windows import Window
