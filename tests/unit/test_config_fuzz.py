@@ -25,14 +25,17 @@ route: &root
     match_re: {x: "(a|b).*"}
     receiver: b
     hold_trigger: 5m
-    flap: {changes: 3}
+    hold_resolve: {critical: 30s, default: 5m}
+    flap: {changes: 3, hold: 1m}
+    regroup: {growth: 2.0}
+    outside: hold
     mute_time_intervals: [nights]
     dedup_key: 'x {labels.a|lower}'
-  - {receiver: b, continue: true, group_by: ['...'], on_mute: resolve}
+  - {receiver: b, continue: true, group_by: ['...'], on_mute: resolve, flap: off, on_stale: leave}
 time_intervals:
 - name: nights
-  time_intervals: [{times: [{start_time: '22:00', end_time: '24:00'}], days_of_month: ['-3:-1'], location: UTC}]
-inhibit_rules: [{source_matchers: [a=b], target_match: {c: d}, equal: [e]}]
+  time_intervals: [{times: [{start_time: '22:00', end_time: '06:00'}], days_of_month: ['-3:-1'], location: UTC}]
+inhibit_rules: [{source_matchers: [a=b], target_match: {c: d}, equal: [e], inhibit_hold: {info: 1m}}]
 receivers:
 - name: a
   pagerduty_configs:
@@ -42,7 +45,8 @@ receivers:
     links: [{href: x, text: y}]
     http_config: {proxy_url: "http://x", tls_config: {server_name: y}}
 - {name: b, slack_configs: [{channel: x}], webhook_configs: []}
-sources: [{name: a, native_keys: true}, {name: b, native_keys: no}]
+sources: [{name: a, native_keys: true}, {name: b, native_keys: no, alertmanager_url: ["http://x"]}]
+heartbeats: [{name: w, matchers: [a=b], within: 10m, receiver: a, source: a}]
 """
 
 PIECES = st.sampled_from(
@@ -155,7 +159,10 @@ def test_bytes_that_are_no_text_load_or_are_refused(folder: Path, rubbish: bytes
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(VALUES, st.sampled_from(["", "route", "receivers", "inhibit_rules", "time_intervals", "sources", "global"]))
+@given(
+    VALUES,
+    st.sampled_from(["", "route", "receivers", "inhibit_rules", "time_intervals", "sources", "heartbeats", "global"]),
+)
 def test_any_shape_loads_or_is_refused(folder: Path, value: object, place: str) -> None:
     document = value if not place else {"route": {"receiver": "a"}, "receivers": [{"name": "a"}], place: value}
 
