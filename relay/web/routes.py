@@ -1,18 +1,20 @@
 """Every URL of the relay on one screen, and the application that serves them."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from relay.web import replies
+from relay.web.alerts import Alerts
 from relay.web.api import Api
 from relay.web.bodies import Bodies
 from relay.web.doors import Doors
 from relay.web.middleware import Handler, from_here, worded
 from relay.web.operations import Operations
+from relay.web.senders import Senders
 from relay.web.webhook import Webhook
 
 
@@ -28,11 +30,16 @@ class Route(NamedTuple):
 def table(doors: Doors) -> tuple[Route, ...]:
     """List every URL; docs/http-api.md says the same for people."""
     bodies = Bodies(doors.limits)
-    webhook, operations, api = Webhook(doors, bodies), Operations(doors), Api(doors, bodies)
+    senders, operations, api = Senders(doors, bodies), Operations(doors), Api(doors, bodies)
+    webhook, alerts = Webhook(senders), Alerts(senders)
     worded_ = _worded_by(doors)
     return (
         Route("POST", "/webhook", webhook.take, "Alertmanager's webhook: its `url` in webhook_configs"),
         Route("POST", "/webhook/{source}", webhook.take, "the same, from a named source"),
+        Route(
+            "POST", "/api/v2/alerts", alerts.take, "alerts from Prometheus or vmalert, as an Alertmanager takes them"
+        ),
+        Route("POST", "/source/{source}/api/v2/alerts", alerts.take, "the same, from a named source: its path_prefix"),
         Route("GET HEAD", "/-/healthy", worded_(operations.healthy), "the process answers"),
         Route("GET HEAD", "/-/ready", worded_(operations.ready), "a page would be accepted"),
         Route("POST PUT", "/-/reload", worded_(from_here(operations.reload)), "read the configuration again"),
@@ -51,10 +58,12 @@ def make_app(doors: Doors) -> web.Application:
     """Build the application. It has no middlewares: each would cost the webhook's door a call."""
     app = web.Application()
     routes = table(doors)
-    for route in routes:
-        for method in route.methods.split():
-            app.router.add_route(method, route.path, route.handler)
-        app.router.add_route("*", route.path, _refuse(route))
+    for path in dict.fromkeys(route.path for route in routes):
+        served = [route for route in routes if route.path == path]
+        for route in served:
+            for method in route.methods.split():
+                app.router.add_route(method, path, route.handler)
+        app.router.add_route("*", path, _refuse(served))
     # A slash too much in Alertmanager's configuration must not cost a page.
     app.router.add_route("POST", "/webhook/", routes[0].handler)
     app.router.add_route("*", "/{anything:.*}", _nowhere(routes))
@@ -85,11 +94,12 @@ def _worded_by(doors: Doors) -> Callable[[Handler], Handler]:
     return lambda handler: worded(handler, doors)
 
 
-def _refuse(route: Route) -> Handler:
-    allowed = ", ".join(route.methods.split())
+def _refuse(served: Sequence[Route]) -> Handler:
+    path, allowed = served[0].path, ", ".join(" ".join(route.methods for route in served).split())
+    purpose = "; ".join(route.purpose for route in served)
 
     async def refuse(request: web.Request) -> web.Response:
-        reply = replies.failed(405, f"{route.path} takes {allowed}, not {request.method[:20]} ({route.purpose})")
+        reply = replies.failed(405, f"{path} takes {allowed}, not {request.method[:20]} ({purpose})")
         reply.headers["Allow"] = allowed
         return reply
 
