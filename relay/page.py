@@ -284,6 +284,8 @@ class Member(msgspec.Struct, frozen=True, gc=False):
     target: int = 0
     suppressions: tuple[Suppression, ...] = ()
     """Why it is kept quiet: every rule that says so; () when none does."""
+    lowered: str = ""
+    """Why its severity is milder than its route's map says; "" when it is not."""
     leaving: int | None = None
     """The page it joins after a reload: it leaves this one when that one has its 202."""
     joined_at: Instant = 0

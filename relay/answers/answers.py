@@ -20,6 +20,7 @@ from relay.answers.words import clock as written
 from relay.answers.words import lane as lane_word
 from relay.page import Lane, Page, State, Wanted
 from relay.rules.rulebook import Rulebook
+from relay.rules.silences import NO_SILENCES, Silences
 from relay.store import Counts, Entry, SqliteStore
 
 _DECISIONS_AT_ONCE = 1_000
@@ -37,6 +38,7 @@ class Answers:
         clock: Callable[[], Instant],
         sources: Mapping[str, Instant],
         store_name: str = "",
+        silences: Callable[[], Silences] = lambda: NO_SILENCES,
     ) -> None:
         """`book` gives the rule book that counts, None where no configuration is loaded; `sources`: when each was
         last heard, kept up to date by the intake; `store_name` says where the store is."""
@@ -45,6 +47,7 @@ class Answers:
         self._clock = clock
         self._sources = sources
         self._store_name = store_name
+        self._silences = silences
         self._started_at = clock()
 
     async def page(self, number: int) -> PageAnswer | None:
@@ -135,7 +138,15 @@ class Answers:
 
         Raises BadBody for what can never work, and NotTaken where no configuration is loaded.
         """
-        return await explain(self._store, self._book(), body, source, everything=everything)
+        return await explain(
+            self._store,
+            self._book(),
+            body,
+            source,
+            everything=everything,
+            now=self._clock(),
+            silences=self._silences(),
+        )
 
     async def _names(self) -> dict[str, str]:
         """Name integrations as metrics do: by the configuration, or as the store remembers it."""

@@ -2,15 +2,18 @@
 
 import asyncio
 
-from relay.alert import Status
+from relay.alert import Instant, Status
 from relay.answers.models import ExplainAnswer, ExplainedAlert, PlaceAnswer
 from relay.answers.words import PageState, state
+from relay.decision import Decision, Verdict
 from relay.errors import NotTaken
 from relay.ingress.alertmanager import parse
 from relay.page import Page, short_id
 from relay.rules.classify import Classifier, Entry, Placement
+from relay.rules.judge import judge
 from relay.rules.pages import LIVE
 from relay.rules.rulebook import Rulebook
+from relay.rules.silences import NO_SILENCES, Silences
 from relay.store import SqliteStore
 
 SHOWN = 100
@@ -20,9 +23,19 @@ _SLICE = 100
 
 
 async def explain(
-    store: SqliteStore, book: Rulebook | None, body: bytes, source: str, *, everything: bool
+    store: SqliteStore,
+    book: Rulebook | None,
+    body: bytes,
+    source: str,
+    *,
+    everything: bool,
+    now: Instant,
+    silences: Silences = NO_SILENCES,
 ) -> ExplainAnswer:
-    """Explain the alerts of a body. Raises BadBody, StoreError, and NotTaken where there is no rule book."""
+    """Explain the alerts of a body. Raises BadBody, StoreError, and NotTaken where there is no rule book.
+
+    Each is judged as the intake would judge it, with the others of the body; nothing is written.
+    """
     if book is None:
         raise NotTaken("no configuration is loaded, so nothing can be said of a body: name one with --config.file")
     message = await asyncio.to_thread(parse, body, source)
@@ -32,9 +45,13 @@ async def explain(
         classifier.feed(shown[at : at + _SLICE])
         await asyncio.sleep(0)
     draft = classifier.draft()
-    found = [await _alert(entry, store, book) for entry in draft.entries]
+    ledger = await store.look(draft.lookup)
+    plan = await asyncio.to_thread(judge, draft, ledger, now, book, silences)
+    decided = {(one.fingerprint, one.status): one for one in plan.decisions}
+    entries = draft.entries
     if draft.truncation is not None and draft.truncation.placements:
-        found.append(await _alert(draft.truncation, store, book))
+        entries = (*entries, draft.truncation)
+    found = [await _alert(entry, decided.get(_named(entry)), store, book) for entry in entries]
     return ExplainAnswer(
         alerts=tuple(found),
         more=len(message.alerts) - len(shown),
@@ -42,10 +59,15 @@ async def explain(
     )
 
 
-async def _alert(entry: Entry, store: SqliteStore, book: Rulebook) -> ExplainedAlert:
+def _named(entry: Entry) -> tuple[str, str]:
+    return entry.alert.fingerprint, entry.alert.status.value
+
+
+async def _alert(entry: Entry, decision: Decision | None, store: SqliteStore, book: Rulebook) -> ExplainedAlert:
     alert = entry.alert
     held = next((one for one in await store.alerts(alert.fingerprint) if one.source == alert.source), None)
-    places = [await _place(place, alert.status, store) for place in entry.placements]
+    quiet = decision is not None and decision.verdict is Verdict.SUPPRESSED
+    places = [await _place(place, alert.status, store, quiet=quiet) for place in entry.placements]
     return ExplainedAlert(
         alertname=alert.labels.get("alertname", ""),
         fingerprint=alert.fingerprint,
@@ -55,12 +77,13 @@ async def _alert(entry: Entry, store: SqliteStore, book: Rulebook) -> ExplainedA
         severity=min((place.severity for place in entry.placements), key=lambda word: word.rank, default=""),
         held="" if held is None else "firing" if held.firing else "resolved",
         routes=tuple(step.because for step in book.router.trace(alert.labels)),
-        steps=tuple(step.because for step in entry.steps),
+        verdict="" if decision is None else decision.verdict.value,
+        steps=tuple(step.because for step in (entry.steps if decision is None else decision.steps)),
         pages=tuple(places),
     )
 
 
-async def _place(place: Placement, status: Status, store: SqliteStore) -> PlaceAnswer:
+async def _place(place: Placement, status: Status, store: SqliteStore, *, quiet: bool) -> PlaceAnswer:
     page = await _current(place.page, store)
     word = "none" if page is None else state(page).value
     return PlaceAnswer(
@@ -72,7 +95,7 @@ async def _place(place: Placement, status: Status, store: SqliteStore) -> PlaceA
         page=short_id(place.page if page is None else page.id),
         state=word,
         open=page is not None and page.delivered in LIVE,
-        says=_says(place, page, status),
+        says=_quietly(place, page) if quiet else _says(place, page, status),
     )
 
 
@@ -91,6 +114,11 @@ async def _current(number: int, store: SqliteStore) -> Page | None:
 async def _row(number: int, store: SqliteStore) -> Page | None:
     found = await store.pages(limit=1, after=number - 1)
     return found[0] if found and found[0].id == number else None
+
+
+def _quietly(place: Placement, page: Page | None) -> str:
+    name = short_id(place.page if page is None else page.id)
+    return f"it is kept quiet in page {name} at receiver {place.receiver}, whatever that page is for others"
 
 
 def _says(place: Placement, page: Page | None, status: Status) -> str:

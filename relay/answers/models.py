@@ -60,6 +60,8 @@ class MemberAnswer(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     """firing or resolved."""
     severity: str
+    lowered: str = ""
+    """Why that is milder than its route's map says; "" when it is not."""
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     route: str
@@ -67,6 +69,10 @@ class MemberAnswer(msgspec.Struct, frozen=True, kw_only=True):
     receiver: str
     suppressed: str
     """Why it is kept quiet; "" when it is not."""
+    absent_since: str | None = None
+    """Since when the complete bodies of its group do not name it: perhaps it is muted in Alertmanager."""
+    stale_since: str | None = None
+    """Since when it was not heard of for too long."""
     since: str | None
     """startsAt of its current episode."""
     joined_at: str | None
@@ -209,7 +215,10 @@ class ExplainedAlert(msgspec.Struct, frozen=True, kw_only=True):
     """What the relay holds of it now: firing, resolved, or "" for nothing."""
     routes: tuple[str, ...]
     """Every route that was tried, and why it matched or did not."""
+    verdict: str = ""
+    """What would become of it: opens, joins, repeats, suppressed ..."""
     steps: tuple[str, ...]
+    """Each reason, those of rules that keep it quiet included."""
     pages: tuple[PlaceAnswer, ...]
 
 

@@ -15,7 +15,7 @@ class PageState(StrEnum):
     KEY_GONE = "key gone"
     """PagerDuty may hold it open under a routing key that is no longer at hand."""
     HANDED_OVER = "handed over"
-    """Its alerts moved to a linked page of higher urgency."""
+    """Its alerts moved to a linked page, since PagerDuty would have notified nobody of an update."""
     LEFT_OPEN = "left open"
     """Closed here; PagerDuty is not told, since send_resolved is false."""
     MUTED = "muted"
@@ -80,13 +80,13 @@ def why(page: Page, now: Instant) -> str:
         return _waits(page, now)
     if kind is PageState.HANDED_OVER:
         heir = f"page {short_id(page.successor)}" if page.successor is not None else "a linked page"
-        return f"its severity rose and {heir} took over; this one is resolved once PagerDuty has accepted that one"
+        return f"its alerts moved to {heir}; this one is resolved once PagerDuty has accepted that one"
     return _STANDS[kind]
 
 
 _STANDS = {
     PageState.LEFT_OPEN: "closed here; PagerDuty is not told, since send_resolved is false for this receiver",
-    PageState.MUTED: "all that fires is suppressed, so nothing is sent",
+    PageState.MUTED: "all that fires is suppressed, so nothing is sent; each alert says by what",
     PageState.WAITING: "something fires; it is not queued, and is looked at again with the next message",
     PageState.OPEN: "open at PagerDuty, which shows what fires",
     PageState.CLOSED_ELSEWHERE: "it fires and was closed at PagerDuty; it is opened again when it is next heard of",
@@ -110,6 +110,10 @@ def _reason(page: Page) -> str:
     do = next_step(page)
     if do in (Do.RESOLVE, Do.MUTE) and any(line.state is State.UNKNOWN_TRIGGER for line in page.lines):
         return "PagerDuty never answered the trigger, which may still be on its way"
+    if do is Do.RESOLVE and page.wanted is Wanted.CLOSED and page.resolve_after >= page.due_at:
+        return "it flaps, and may fire again" if page.flapping else "hold_resolve waits whether it fires again"
+    if do is Do.TRIGGER and page.trigger_after >= page.due_at:
+        return "group_wait waits for more alerts of its group"
     if page.lane is Lane.REFRESH:
         return f"refreshes wait for repeat_interval, {span(page.repeat_interval)}"
     if do is Do.UPDATE and page.due_at - page.last_sent_at > SPACING:

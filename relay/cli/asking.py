@@ -18,6 +18,7 @@ from relay.config import load
 from relay.errors import RelayError
 from relay.page import page_number
 from relay.rules.rulebook import Rulebook
+from relay.rules.silences import Silences
 from relay.store import SqliteStore, holder
 
 _PATIENCE = aiohttp.ClientTimeout(total=30.0, connect=5.0)
@@ -142,7 +143,8 @@ async def _answers(storage: Path, config: Path | None, stack: AsyncExitStack) ->
         loaded = load(config, os.environ)
         book = Rulebook(loaded.rules, loaded.keys)
     store = await _store(storage, stack, needed=book is None)
-    return Answers(store, lambda: book, clock=_clock, sources={}, store_name=str(storage))
+    silences = Silences(await store.silences())
+    return Answers(store, lambda: book, clock=_clock, sources={}, store_name=str(storage), silences=lambda: silences)
 
 
 async def _store(storage: Path, stack: AsyncExitStack, *, needed: bool) -> SqliteStore:

@@ -75,7 +75,12 @@ def _counted(page: PageAnswer) -> str:
 
 def _member(member: MemberAnswer) -> tuple[str, ...]:
     since = f"since {member.since}" if member.since else ""
-    note = f"suppressed: {member.suppressed}" if member.suppressed else _labels(member.labels.items())
+    notes = [
+        f"suppressed: {member.suppressed}" if member.suppressed else "",
+        f"stale since {member.stale_since}" if member.stale_since else "",
+        f"absent since {member.absent_since}" if member.absent_since else "",
+    ]
+    note = "; ".join(filter(None, notes)) or _labels(member.labels.items())
     return (member.status, member.severity, member.alertname, member.fingerprint, since, note)
 
 
@@ -85,13 +90,27 @@ def _attempt(attempt: AttemptAnswer) -> tuple[str, ...]:
     return (attempt.at or "", attempt.action, attempt.lane, attempt.outcome, took, said)
 
 
+_VERDICTS = {
+    "opens": "would open a page",
+    "joins": "would join a page",
+    "repeats": "would change nothing",
+    "resolves": "would stop firing in its pages",
+    "supersedes": "would stop firing before its page was sent",
+    "ignored": "would be ignored",
+    "nothing_open": "would resolve nothing",
+    "suppressed": "would be kept quiet",
+    "not_ours": "would page nobody",
+}
+
+
 def _alert(alert: ExplainedAlert) -> list[str]:
     graded = f", {alert.severity}" if alert.severity else ""
     head = f"alert {alert.alertname or '(no alertname)'} {alert.fingerprint}: {alert.status}{graded}"
     held = {"": "not known", "firing": "known, and firing", "resolved": "known, and resolved"}
     lines = [head, *_aligned([("labels", _labels(alert.labels.items())), ("so far", held.get(alert.held, alert.held))])]
     lines += ["  routes tried:", *(f"    {step}" for step in alert.routes)]
-    lines += ["  why:", *(f"    {step}" for step in alert.steps)]
+    lines += [f"  it {_VERDICTS.get(alert.verdict, alert.verdict)}, because:" if alert.verdict else "  why:"]
+    lines += [f"    {step}" for step in alert.steps]
     if not alert.pages:
         return [*lines, "  pages: none, nobody is paged"]
     for place in alert.pages:

@@ -129,6 +129,8 @@ class Desk:
         reasons = dict.fromkeys(one for member in rows.values() for one in member.suppressions)
         quiet = bool(reasons) and all(member.suppressions for member in rows.values())
         steps = tuple(Step("suppression", one.because) for one in reasons)
+        lowered = dict.fromkeys(member.lowered for member in rows.values() if member.lowered)
+        steps += tuple(Step("suppression", because) for because in lowered)
         if verdict is not Verdict.REPEATS:
             return Turn(Verdict.SUPPRESSED if quiet else verdict, steps)
         before = {page: one for page, one in self._before.get(alert, {}).items() if one.firing and page in rows}

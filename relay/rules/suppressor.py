@@ -57,15 +57,16 @@ class Suppressor:
 
     def judged(self, member: Member, entry: Entry, place: Placement, heard_at: Instant | None = None) -> Member:
         """Judge a firing member by the route that brings it; `heard_at` None: a body names it now."""
-        if entry.ours or (self._idle and not member.suppressions and not member.held_until):
+        untouched = not member.suppressions and not member.held_until and not member.lowered
+        if entry.ours or (self._idle and untouched):
             return member
         case = self._case(
             entry, place, member.joined_at, member.held_until, self._now if heard_at is None else heard_at
         )
-        suppressions, severity, again = registry.judge(case)
-        if again is not None:
-            self._again[entry.id] = min(again, self._again.get(entry.id, again))
-        return replace(member, suppressions=suppressions, severity=severity)
+        found = registry.judge(case)
+        if found.again is not None:
+            self._again[entry.id] = min(found.again, self._again.get(entry.id, found.again))
+        return replace(member, suppressions=found.suppressions, severity=found.severity, lowered=found.lowered)
 
     def remember(self, entry: Entry, held: Held) -> Held:
         """Say what an alert's row must hold so that it is judged again when it must be."""

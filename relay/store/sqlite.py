@@ -16,7 +16,7 @@ from relay.store import answers, codec, connect, delivery, silences, upkeep
 from relay.store.firing import Firing, read_firing
 from relay.store.heard import Heard
 from relay.store.keeping import Keep
-from relay.store.ledger import stir
+from relay.store.ledger import read_ledger, stir
 from relay.store.queries import query
 from relay.store.reader import Reader
 from relay.store.views import Counts, Entry, Known, Seen
@@ -252,6 +252,10 @@ class SqliteStore:
         return await self._people.ask(
             lambda db: answers.decisions(db, limit, before, source, fingerprint, page, group_key)
         )
+
+    async def look(self, lookup: Lookup) -> Ledger:
+        """Show what `keep` would show a judge, as of the last commit."""
+        return await self._people.ask(lambda db: read_ledger(db, lookup))
 
     async def alerts(self, fingerprint: str) -> list[Held]:
         """Find an alert by its fingerprint, once for each source that sent it."""

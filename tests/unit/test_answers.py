@@ -95,7 +95,7 @@ WAITS: list[tuple[Page, str]] = [
     ),
     (
         _page(State.OPEN, handed_over=True, successor=1),
-        "its severity rose and page aaaaaaaaaaaac took over; this one is resolved once PagerDuty has accepted that one",
+        "its alerts moved to page aaaaaaaaaaaac; this one is resolved once PagerDuty has accepted that one",
     ),
     (
         _page(State.NEVER, dead="clientError: no summary"),

@@ -183,8 +183,10 @@ def test_downgrade_pages_at_most_as_a_warning_until_the_window_ends(
 ) -> None:
     found = rules(tmp_path, "downgrade", NIGHTS)
 
-    assert judged(found, at("2026-11-23T23:00"), severity=severity) == Found(None, paged, at("2026-11-24T06:00"))
-    assert judged(found, at("2026-11-24T06:00"), severity=severity) == Found(None, None, at("2026-11-24T22:00"))
+    words = 'muted by time interval "nights"; outside: downgrade, so it pages as warning until that is over'
+    inside = judged(found, at("2026-11-23T23:00"), severity=severity)
+    assert inside == Found(severity=paged, because=words if paged else "", again=at("2026-11-24T06:00"))
+    assert judged(found, at("2026-11-24T06:00"), severity=severity) == Found(again=at("2026-11-24T22:00"))
 
 
 @pytest.mark.parametrize(

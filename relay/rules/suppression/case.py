@@ -42,8 +42,15 @@ class Found(NamedTuple):
     suppression: Suppression | None = None
     severity: Severity | None = None
     """Page with this severity, in place of a worse one."""
+    because: str = ""
+    """Why with that severity."""
     again: Instant | None = None
     """Judge it again then at the latest, since time may change the answer; None: time alone never does."""
+
+    @property
+    def rank(self) -> int:
+        """How mild its severity is; -1 where it names none."""
+        return -1 if self.severity is None else self.severity.rank
 
 
 NOTHING = Found()

@@ -1,6 +1,7 @@
 """The kinds of suppression, and one judgement over all of them."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from relay.alert import Instant
 from relay.event import Severity
@@ -17,9 +18,24 @@ KINDS: tuple[Callable[[Case], Found], ...] = (
 """In the order in which their reasons are told."""
 
 
-def judge(case: Case) -> tuple[tuple[Suppression, ...], Severity, Instant | None]:
-    """Ask every kind: (why it is kept quiet, the severity to page with, when to judge again)."""
+class Judged(NamedTuple):
+    """What all kinds together say of a case."""
+
+    suppressions: tuple[Suppression, ...]
+    """Why it is kept quiet; () when it is not."""
+    severity: Severity
+    lowered: str
+    """Why that is milder than the route says; "" when it is not."""
+    again: Instant | None
+    """When to judge it again."""
+
+
+def judge(case: Case) -> Judged:
+    """Ask every kind."""
     found = [kind(case) for kind in KINDS]
-    severity = max((case.severity, *(one.severity for one in found if one.severity)), key=lambda word: word.rank)
+    suppressions = tuple(one.suppression for one in found if one.suppression is not None)
     again = min((one.again for one in found if one.again is not None), default=None)
-    return tuple(one.suppression for one in found if one.suppression is not None), severity, again
+    mildest = max((one for one in found if one.severity is not None), key=lambda one: one.rank, default=None)
+    if mildest is None or mildest.severity is None or mildest.rank <= case.severity.rank:
+        return Judged(suppressions, case.severity, "", again)
+    return Judged(suppressions, mildest.severity, mildest.because, again)

@@ -29,7 +29,10 @@ def judge(case: Case) -> Found:
     if muting is None:
         return Found(_dropped(case, mute, active), again=again)
     if case.route.outside == "downgrade":
-        return Found(severity=Severity.WARNING if case.severity.urgent else None, again=again)
+        if not case.severity.urgent:
+            return Found(again=again)
+        because = f"{_title(*muting)}; outside: downgrade, so it pages as warning until that is over"
+        return Found(severity=Severity.WARNING, because=because, again=again)
     return Found(_quiet(case, *muting, _end(mute, active, again), _muting(mute, active, case.joined_at)), again=again)
 
 
