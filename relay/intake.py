@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from relay.alert import Instant, Status, WebhookMessage
+from relay.alert import SECOND, Instant, Status, WebhookMessage
 from relay.decision import Decision, Verdict
 from relay.errors import NotTaken, StoreError
 from relay.ingress import prometheus
@@ -26,6 +26,8 @@ SLICE = 100
 LARGE_BODY = 128 * 1024
 """Bytes from which a body is hashed and parsed in a thread, so that other requests are not held up."""
 _ATTEMPTS = 5
+_SOON = 5 * SECOND
+"""The clockwork looks at least so often by itself."""
 
 
 class Keeper(Protocol):
@@ -151,7 +153,7 @@ class Intake:
         self._tell(message, plan, draft)
         if plan.pages:
             self._wake()
-        if plan.stirred or any(alert.judge_at is not None for alert in plan.alerts):
+        if plan.stirred or any(alert.judge_at is not None and alert.judge_at < now + _SOON for alert in plan.alerts):
             self._nudge()
         notes = tuple(note.because for note in message.notes)
         return Accepted(_outcomes(plan, draft), plan.decisions, notes, message.refused)
