@@ -19,7 +19,9 @@ from aiohttp import web
 import relay
 from relay.alert import DAY, SECOND, Duration, Instant
 from relay.answers import Answers
+from relay.answers.alerts import AlertAnswers
 from relay.config import Loaded, load, recognise, remembered
+from relay.config.operators import Operators, read_operators
 from relay.dispatcher import Dispatcher
 from relay.errors import BadConfig, Problem, RelayError, StoreError
 from relay.intake import Intake
@@ -32,6 +34,7 @@ from relay.rules.pages import LIVE
 from relay.rules.rulebook import Rulebook
 from relay.scheduler import Scheduler
 from relay.secret import Key
+from relay.silencing import Silencer
 from relay.store import Lock, SqliteStore, acquire
 from relay.web import Doors, make_app, make_runner
 
@@ -54,6 +57,7 @@ class Settings:
     retention: Duration = 7 * DAY
     log_level: str = "info"
     log_format: str = "logfmt"
+    operators_file: Path | None = None
 
 
 def clock() -> Instant:
@@ -89,6 +93,7 @@ class App:
         self._keys: Mapping[str, Key] = {}
         self._keys_before: Mapping[str, Key] = {}
         """Those of the configuration before: what was claimed under it may still be on its way out."""
+        self._operators: Operators | None = None
         self._reloading = asyncio.Lock()
         self._hung_up = False
         self._hang_ups: set[asyncio.Task[tuple[Problem, ...]]] = set()
@@ -98,6 +103,7 @@ class App:
         """Open everything, serve, close everything."""
         try:
             loaded = await asyncio.to_thread(load, self._settings.config_file, os.environ)
+            self._operators = await self._read_operators()
         except BadConfig as bad:
             for problem in bad.problems:
                 print(problem, file=sys.stderr)  # noqa: T201 - for the person who started it
@@ -109,6 +115,16 @@ class App:
             print(f"pagerelay: {error}", file=sys.stderr)  # noqa: T201 - for the person who started it
             return 1
         return 0
+
+    async def _read_operators(self) -> Operators | None:
+        """Read who may change things from afar; None: nobody. Raises BadConfig."""
+        if self._settings.operators_file is None:
+            return None
+        operators, warnings = await asyncio.to_thread(read_operators, self._settings.operators_file)
+        self._log.hide(secret.reveal() for secret in operators.secrets)
+        for warning in warnings:
+            self._log.warning("operators", problem=str(warning))
+        return operators
 
     async def _serve(self, loaded: Loaded, stack: AsyncExitStack) -> None:
         self._watch_signals()
@@ -158,6 +174,9 @@ class App:
             metrics=self._metrics,
             refresh_metrics=self._refresh_metrics,
             log=self._log,
+            operators=lambda: self._operators,
+            silencer=lambda: self._house.silencer if self._house else None,
+            alerts=lambda: self._house.alerts if self._house else None,
         )
         runner = make_runner(make_app(doors))
         await runner.setup()
@@ -199,11 +218,15 @@ class App:
         stack.push_async_callback(sender.close)
         bound = await self._bind(loaded, store)
         self._keys = bound.keys
-        house = self._house = self._wire(store, bound.book, renderer, sender)
+        silencer = Silencer(store, clock=clock, log=self._log)
+        await silencer.open()
+        house = self._house = self._wire(store, bound.book, renderer, sender, silencer)
         self._metrics.reloaded(ok=True, at=clock(), fingerprint=bound.book.rules.fingerprint)
         return house
 
-    def _wire(self, store: SqliteStore, book: Rulebook, renderer: Renderer, sender: EventSender) -> "House":
+    def _wire(
+        self, store: SqliteStore, book: Rulebook, renderer: Renderer, sender: EventSender, silencer: Silencer
+    ) -> "House":
         recall = Recall()
         log, metrics = self._log, self._metrics
         nudges: list[Callable[[], None]] = []
@@ -231,12 +254,24 @@ class App:
             retention=self._settings.retention,
             metrics=metrics,
             log=log,
+            silences=lambda: silencer.current,
         )
         nudges.append(scheduler.nudge)
-        intake = Intake(store, book, recall, clock=clock, wake=dispatcher.wake, metrics=metrics, log=log)
+        silencer.began = scheduler.silence_changed
+        intake = Intake(
+            store,
+            book,
+            recall,
+            clock=clock,
+            wake=dispatcher.wake,
+            metrics=metrics,
+            log=log,
+            silences=lambda: silencer.current,
+        )
         where = str(self._settings.storage_path)
         answers = Answers(store, lambda: intake.book, clock=clock, sources=recall.sources, store_name=where)
-        return House(store, recall, renderer, dispatcher, scheduler, intake, answers)
+        alerts = AlertAnswers(store, lambda: intake.book, lambda: silencer.current, clock=clock)
+        return House(store, recall, renderer, dispatcher, scheduler, intake, answers, silencer, alerts)
 
     async def _bind(self, loaded: Loaded, store: SqliteStore) -> "Bound":
         """Give integrations the names the store knows them by, and keep the keys that open pages still need.
@@ -275,6 +310,7 @@ class App:
             try:
                 loaded = await asyncio.to_thread(load, self._settings.config_file, os.environ)
                 sources = await asyncio.to_thread(read_sources, loaded.template_files)
+                operators = await self._read_operators()
             except BadConfig as bad:
                 self._metrics.reloaded(ok=False, at=clock())
                 for problem in bad.problems:
@@ -287,6 +323,7 @@ class App:
                 self._log.error("configuration not reloaded", problem=str(error))
                 return (Problem(str(self._settings.config_file), 1, 1, "", str(error)),)
             await house.renderer.reload(sources)
+            self._operators = operators
             self._keys, self._keys_before = bound.keys, self._keys
             house.dispatcher.book = house.intake.book = bound.book
             await house.recall.clear()
@@ -388,6 +425,8 @@ class House:
     scheduler: Scheduler
     intake: Intake
     answers: Answers
+    silencer: Silencer
+    alerts: AlertAnswers
 
 
 def _url(address: tuple[str, int]) -> str:

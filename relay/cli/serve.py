@@ -85,6 +85,15 @@ class AddressType(click.ParamType[tuple[str, int]]):
     help="Where people reach this relay; pages at PagerDuty link to it.",
 )
 @click.option(
+    "--web.operators-file",
+    "operators_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=None,
+    envvar="PAGERELAY_WEB_OPERATORS_FILE",
+    show_envvar=True,
+    help="Who may silence and reload from afar: one name:secret per line. [default: nobody]",
+)
+@click.option(
     "--data.retention",
     "retention",
     type=DurationType(),
@@ -119,6 +128,7 @@ def serve(
     storage_path: Path,
     listen: tuple[tuple[str, int], ...],
     external_url: str,
+    operators_file: Path | None,
     retention: Duration,
     log_level: str,
     log_format: str,
@@ -130,4 +140,7 @@ def serve(
 
     SIGTERM ends it in order, SIGHUP reads the configuration again.
     """
-    sys.exit(run(Settings(config_file, storage_path, listen, external_url, retention, log_level, log_format)))
+    settings = Settings(
+        config_file, storage_path, listen, external_url, retention, log_level, log_format, operators_file
+    )
+    sys.exit(run(settings))

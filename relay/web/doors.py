@@ -4,10 +4,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from relay.answers import Answers
+from relay.answers.alerts import AlertAnswers
+from relay.config.operators import Operators
 from relay.errors import Problem
 from relay.intake import Intake
 from relay.logs import Log
 from relay.metrics import Metrics
+from relay.silencing import Silencer
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +42,7 @@ class Doors:
     """Bring the gauges up to date; called before they are shown."""
     log: Log
     limits: Limits = field(default_factory=Limits)
+    operators: Callable[[], Operators | None] = lambda: None
+    """Who may change things from afar; None: nobody."""
+    silencer: Callable[[], Silencer | None] = lambda: None
+    alerts: Callable[[], AlertAnswers | None] = lambda: None

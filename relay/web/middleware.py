@@ -1,12 +1,18 @@
 """What every door but the webhook's does around its own work: errors in words, and who may change things."""
 
+import base64
 import ipaddress
+import re
+import time
 import traceback
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 
 from aiohttp import web
+from yarl import URL
 
 from relay.errors import NotTaken, RelayError
+from relay.logs import Repeats
 from relay.web import replies
 from relay.web.doors import Doors
 
@@ -31,34 +37,98 @@ class Forbidden(RelayError):
     status_hint = 403
 
 
-def worded(handler: Handler, doors: Doors) -> Handler:
+Failed = Callable[[int, str, int | None], web.Response]
+"""How an error is said: the status, the words, and the seconds after which to come again."""
+
+
+def worded(handler: Handler, doors: Doors, failed: Failed = replies.failed) -> Handler:
     """Answer what a handler raises with JSON in words; only what nobody foresaw is logged, with its traceback."""
 
     async def answer(request: web.Request) -> web.Response:
         try:
             return await handler(request)
         except RelayError as error:
-            return replies.failed(error.status_hint, str(error), 1 if isinstance(error, NotTaken) else None)
+            return failed(error.status_hint, str(error), 1 if isinstance(error, NotTaken) else None)
         except Exception as error:
             where = "".join(traceback.format_exception(error))[-1_900:]
             doors.log.error("request failed unexpectedly", path=request.path, traceback=where)
-            return replies.failed(503, "something is wrong inside the relay: see its log", 1)
+            return failed(503, "something is wrong inside the relay: see its log", 1)
 
     return answer
 
 
-def from_here(handler: Handler) -> Handler:
-    """Let only this machine in: these doors change things, and there are no credentials yet."""
+class Gate:
+    """Lets in whoever may change things: this machine, and operators by their credential.
 
-    async def answer(request: web.Request) -> web.Response:
-        if not _is_here(request):
+    A source's credential is none: it is not looked at here.
+    """
+
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
+        self._told = Repeats()
+
+    def operators_only(self, handler: Handler) -> Handler:
+        """Answer 401 for a credential that is missing or wrong, 403 where none is of use."""
+
+        async def answer(request: web.Request) -> web.Response:
+            if _is_another_site(request):
+                raise Forbidden(f"{_act(request)} changes things, and is not for pages of other sites in a browser")
+            known = self._credential(request)
+            if known is None and not _is_here(request):
+                return self._refuse(request)
+            _let_in.set(known or HERE)
+            return await handler(request)
+
+        return answer
+
+    def _credential(self, request: web.Request) -> str | None:
+        operators = self._doors.operators()
+        return operators.known(*given) if operators and (given := _given(request)) else None
+
+    def _refuse(self, request: web.Request) -> web.Response:
+        act = f"{_act(request)} changes things"
+        if self._doors.operators() is None:
             raise Forbidden(
-                f"{request.method} {request.path} changes things and is served on loopback only: ask on the machine "
-                "itself, or send the process SIGHUP to reload"
+                f"{act} and is served on loopback only: ask on the machine itself, or start the relay with "
+                "--web.operators-file to let operators in from elsewhere"
             )
-        return await handler(request)
+        wrong = "Authorization" in request.headers
+        if wrong and self._told.worth_saying(request.remote, time.monotonic_ns() // 1000):
+            self._doors.log.warning("operator refused", path=request.path, peer=request.remote)
+        what = "this credential is no operator's" if wrong else "it needs an operator's credential"
+        reply = replies.failed(401, f"{act}: {what}; send it as HTTP Basic or as `Authorization: Bearer <secret>`")
+        for scheme in ('Basic realm="pagerelay", charset="UTF-8"', 'Bearer realm="pagerelay"'):
+            reply.headers.add("WWW-Authenticate", scheme)
+        return reply
 
-    return answer
+
+HERE = "this machine"
+"""Who asks where no credential is needed."""
+_let_in: ContextVar[str] = ContextVar("let_in", default="")
+
+
+def operator() -> str:
+    """Name whoever the request in hand is from, behind the gate."""
+    return _let_in.get()
+
+
+def _act(request: web.Request) -> str:
+    return f"{request.method} {request.path[:200]}"
+
+
+def _given(request: web.Request) -> tuple[str, str | None] | None:
+    """Read (secret, name) of the credential that came along; the name is None for a bearer's."""
+    scheme, _, rest = request.headers.get("Authorization", "").partition(" ")
+    match scheme.lower():
+        case "bearer":
+            return rest.strip(), None
+        case "basic":
+            try:
+                name, colon, secret = base64.b64decode(rest.strip(), validate=True).decode().partition(":")
+            except ValueError:
+                return None
+            return (secret, name) if colon else None
+    return None
 
 
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
@@ -68,7 +138,7 @@ def _is_here(request: web.Request) -> bool:
     """Say whether the peer is this machine: neither a proxy that speaks for another, nor a page in a browser."""
     if any(name in request.headers for name in _FORWARDED):
         return False
-    if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+    if _is_another_site(request) or not _is_named_as_here(request):
         return False
     peer = request.transport.get_extra_info("peername") if request.transport else None
     if not isinstance(peer, tuple):
@@ -76,3 +146,26 @@ def _is_here(request: web.Request) -> bool:
     address = ipaddress.ip_address(str(peer[0]).partition("%")[0])
     mapped = getattr(address, "ipv4_mapped", None)
     return bool((mapped or address).is_loopback)
+
+
+def _is_another_site(request: web.Request) -> bool:
+    """Say whether a page of another site asks: a browser adds a known credential by itself."""
+    said = request.headers.get("Sec-Fetch-Site")
+    if said is not None:
+        return said not in ("none", "same-origin")
+    origin = request.headers.get("Origin")  # of browsers that do not say the other
+    return origin is not None and origin.partition("://")[2] != request.host
+
+
+def _is_named_as_here(request: web.Request) -> bool:
+    """Say whether a browser, if it is one, asked for this machine: other names may be made to point here."""
+    if "Sec-Fetch-Site" not in request.headers and "Origin" not in request.headers:
+        return True
+    host = (URL.build(scheme="http", authority=request.host).host or "") if _HOST.fullmatch(request.host) else ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+_HOST = re.compile(r"[A-Za-z0-9.-]+(?::\d{1,5})?|\[[0-9A-Fa-f:.]+\](?::\d{1,5})?")

@@ -10,9 +10,10 @@ from aiohttp.http_exceptions import HttpProcessingError
 from relay.web import replies
 from relay.web.alerts import Alerts
 from relay.web.api import Api
+from relay.web.api_v2 import FiringDoors, SilenceDoors, spoken
 from relay.web.bodies import Bodies
 from relay.web.doors import Doors
-from relay.web.middleware import Handler, from_here, worded
+from relay.web.middleware import Gate, Handler, worded
 from relay.web.operations import Operations
 from relay.web.senders import Senders
 from relay.web.webhook import Webhook
@@ -32,7 +33,12 @@ def table(doors: Doors) -> tuple[Route, ...]:
     bodies = Bodies(doors.limits)
     senders, operations, api = Senders(doors, bodies), Operations(doors), Api(doors, bodies)
     webhook, alerts = Webhook(senders), Alerts(senders)
-    worded_ = _worded_by(doors)
+    silences, firing = SilenceDoors(doors, bodies), FiringDoors(doors)
+    worded_, operators_only = _worded_by(doors), Gate(doors).operators_only
+
+    def spoken_(handler: Handler) -> Handler:
+        return spoken(handler, doors)
+
     return (
         Route("POST", "/webhook", webhook.take, "Alertmanager's webhook: its `url` in webhook_configs"),
         Route("POST", "/webhook/{source}", webhook.take, "the same, from a named source"),
@@ -40,9 +46,17 @@ def table(doors: Doors) -> tuple[Route, ...]:
             "POST", "/api/v2/alerts", alerts.take, "alerts from Prometheus or vmalert, as an Alertmanager takes them"
         ),
         Route("POST", "/source/{source}/api/v2/alerts", alerts.take, "the same, from a named source: its path_prefix"),
+        Route("GET HEAD", "/api/v2/alerts", spoken_(firing.alerts), "alerts that fire, as an Alertmanager lists them"),
+        Route("GET HEAD", "/api/v2/alerts/groups", spoken_(firing.groups), "the same, by route and group"),
+        Route("GET HEAD", "/api/v2/silences", spoken_(silences.list), "list silences"),
+        Route("POST", "/api/v2/silences", spoken_(operators_only(silences.post)), "make or change a silence"),
+        Route("GET HEAD", "/api/v2/silence/{silence_id}", spoken_(silences.get), "one silence"),
+        Route("DELETE", "/api/v2/silence/{silence_id}", spoken_(operators_only(silences.delete)), "end a silence now"),
+        Route("GET HEAD", "/api/v2/receivers", spoken_(firing.receivers), "list receivers"),
+        Route("GET HEAD", "/api/v2/status", spoken_(firing.status), "what runs here, as an Alertmanager says it"),
         Route("GET HEAD", "/-/healthy", worded_(operations.healthy), "the process answers"),
         Route("GET HEAD", "/-/ready", worded_(operations.ready), "a page would be accepted"),
-        Route("POST PUT", "/-/reload", worded_(from_here(operations.reload)), "read the configuration again"),
+        Route("POST PUT", "/-/reload", worded_(operators_only(operations.reload)), "read the configuration again"),
         Route("GET HEAD", "/metrics", worded_(operations.metrics), "metrics for Prometheus"),
         Route("GET HEAD", "/api/v1/pages", worded_(api.pages), "list pages"),
         Route("GET HEAD", "/api/v1/pages/{id}", worded_(api.page), "one page, its alerts and attempts"),

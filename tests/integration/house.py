@@ -14,7 +14,9 @@ from msgspec.structs import replace
 
 from relay.alert import Instant, instant
 from relay.answers import Answers
+from relay.answers.alerts import AlertAnswers
 from relay.config import load, remembered
+from relay.config.operators import Operators
 from relay.errors import Problem
 from relay.event import Delivered, Outcome
 from relay.intake import Accepted, Intake
@@ -25,6 +27,8 @@ from relay.recall import Recall
 from relay.rules.delivery import settle, start
 from relay.rules.ledger import Claim, Want
 from relay.rules.rulebook import Rulebook
+from relay.rules.silences import Silence
+from relay.silencing import Silencer
 from relay.store import SqliteStore
 from relay.web import Doors, Limits, make_app, make_runner
 
@@ -63,6 +67,11 @@ class House:
     accept: Callable[[bytes, str], Any] | None = None
     """What to do in place of accepting a body."""
     log: list[str] = field(default_factory=list)
+    operators: Operators | None = None
+    began: list[Silence] = field(default_factory=list)
+    """Silences that the scheduler was told of."""
+    silencer: Silencer = field(init=False)
+    alerts: AlertAnswers = field(init=False)
     store: SqliteStore = field(init=False)
     book: Rulebook = field(init=False)
     answers: Answers = field(init=False)
@@ -147,6 +156,9 @@ async def open_house(directory: Path, *, limits: Limits | None = None, config: s
     house.answers = Answers(
         house.store, lambda: house.book, clock=house.clock, sources=recall.sources, store_name=str(directory / "data")
     )
+    house.silencer = Silencer(house.store, clock=house.clock, log=log, began=house.began.append)
+    await house.silencer.open()
+    house.alerts = AlertAnswers(house.store, lambda: house.book, lambda: house.silencer.current, clock=house.clock)
     runner = make_runner(make_app(_doors(house, log)))
     await runner.setup()
     try:
@@ -182,7 +194,7 @@ def _doors(house: House, log: Log) -> Doors:
 
     stand = _Stand(house)
     return Doors(
-        intake=lambda: stand,
+        intake=lambda: stand if house.accept else house.intake,
         answers=lambda: house.answers,
         not_ready=lambda: house.not_ready,
         reload=reload,
@@ -190,4 +202,7 @@ def _doors(house: House, log: Log) -> Doors:
         refresh_metrics=refresh,
         log=log,
         limits=house.limits,
+        operators=lambda: house.operators,
+        silencer=lambda: house.silencer,
+        alerts=lambda: house.alerts,
     )
