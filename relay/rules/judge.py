@@ -14,6 +14,7 @@ from relay.rules.desk import Desk
 from relay.rules.ledger import Held, Ledger, Plan, Recorded
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import NO_SILENCES, Silences
+from relay.rules.staleness import lasting
 
 _GROUPS_KEPT = 8
 _FIRES = frozenset({Verdict.OPENS, Verdict.JOINS, Verdict.REPEATS})
@@ -113,7 +114,8 @@ def _hold(entry: Entry, held: Held | None, draft: Draft, desk: Desk) -> None:
     fresh = held is None or not held.firing
     starts = [at for at in (alert.starts_at, 0 if held is None or fresh else held.starts_at) if at]
     groups = _heard_in(held, draft.group_key)
-    missed = held is not None and (held.absent_at or held.stale_at)
+    lasts = lasting(alert.expires_at, held, desk.now)
+    missed = held is not None and (held.absent_at or held.stale_at or held.lasts != lasts)
     if held is not None and not fresh and not missed and held.digest == alert.digest and groups == held.groups:
         return
     desk.hold(
@@ -131,6 +133,7 @@ def _hold(entry: Entry, held: Held | None, draft: Draft, desk: Desk) -> None:
             heard_at=desk.now,
             links=held.links if held is not None else (),
             judge_at=held.judge_at if held is not None else None,
+            lasts=lasts,
             ours=entry.ours,
         )
     )

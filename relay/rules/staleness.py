@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from relay.alert import MINUTE, Duration, Instant
+from relay.alert import MINUTE, SECOND, Duration, Instant
 from relay.rules.ledger import Held
 from relay.rules.suppression.words import clock, span
 
@@ -29,6 +29,9 @@ class Listening(NamedTuple):
 
 DEAF = Listening(0, {}, {})
 
+_GRACE: Duration = 5 * MINUTE
+"""How long after a start an alert may not have been sent again; senders do so every minute or few."""
+
 
 def stale_at(held: Held, listening: Listening, stale_after: Duration) -> Instant:
     """Say when an alert becomes stale unless it is heard."""
@@ -51,8 +54,23 @@ def look_again_at(held: Held, listening: Listening, stale_after: Duration, now: 
 
 
 def expires_at(held: Held, listening: Listening) -> Instant:
-    """Say when an alert counts as resolved whose sender sends it again while it fires."""
-    return max(held.heard_at, listening.started_at) + held.lasts
+    """Say when an alert counts as resolved whose sender sends it again while it fires.
+
+    Nobody could send it while the relay was away: then it has a while, though not as long as one that lasts for days.
+    """
+    return max(held.heard_at + held.lasts, listening.started_at + min(held.lasts, _GRACE))
+
+
+def lasting(expires_at: Instant, held: Held | None, now: Instant) -> Duration:
+    """Say how long an alert lasts that was sent now; what is held of it where that says much the same.
+
+    Prometheus sends an alert again each minute, and each time with a later end: a tenth more or less is not written.
+    """
+    if not expires_at:
+        return 0
+    said = max((expires_at - now + SECOND // 2) // SECOND, 1) * SECOND  # judging took a moment
+    known = held.lasts if held is not None and held.firing else 0
+    return known if abs(said - known) * 10 <= said else said
 
 
 def ends(held: Held, listening: Listening, stale_after: Duration, now: Instant, *, resolves: bool, shown: bool) -> str:

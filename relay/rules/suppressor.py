@@ -72,6 +72,8 @@ class Suppressor:
         """Say what an alert's row must hold so that it is judged again when it must be."""
         links = (*_linked(entry, held), *self._watched(entry)) if held.firing else ()
         judge_at = self._judge_at(entry, held) if held.firing and not entry.ours else None
+        if judge_at is not None and held.judge_at is not None and self._now < held.judge_at < judge_at:
+            judge_at = held.judge_at  # early does no harm, and a repeat that puts it off need not be written
         self.linked += [(entry.id, link) for link in links if link not in held.links]
         kept = {(link.key, link.role) for link in links}
         self.unlinked += [(entry.id, link) for link in held.links if (link.key, link.role) not in kept]
