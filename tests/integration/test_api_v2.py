@@ -9,6 +9,8 @@ from urllib.parse import quote
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from relay.alert import HOUR, MINUTE
 from relay.config.operators import Operators
@@ -528,3 +530,29 @@ async def test_before_the_store_is_open_the_answer_is_come_again(house: House) -
         async with house.http.get(f"{house.url}/api/v2/{path}") as reply:
             assert (reply.status, reply.headers["Retry-After"]) == (503, "1")
             assert "not ready" in await reply.json()
+
+
+# What nobody would send
+
+
+words = st.sampled_from(
+    ["a", "", "(", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59-23:59", "2027-01-01T00:00:00Z", NOBODY]
+)
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*MATCHERS[0], "isEqual"]), inner),
+    max_leaves=6,
+)
+fields = st.sampled_from(["matchers", "startsAt", "endsAt", "createdBy", "comment", "id"])
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(st.dictionaries(fields, junk, max_size=3))
+async def test_no_body_brings_a_door_down(house: House, changes: dict[str, Any]) -> None:
+    status, _ = await ask(house, "POST", "/api/v2/silences", silence(**changes))
+
+    assert status in (200, 400, 404, 422)
+    assert not any("traceback" in line for line in house.log)
+    assert len(await listed(house)) == len(house.silencer.current)
