@@ -99,7 +99,7 @@ class Desk:
             self.suppressor.meet(entry, held)
 
     def remember(self, entry: Entry) -> None:
-        """Write down when an alert must be judged again, and what it inhibits and waits for."""
+        """Write down when an alert must be judged again, where it inhibits others, and what it waits for."""
         held = self.alerts.get(entry.id)
         if held is not None:
             after = self.suppressor.remember(entry, held)
@@ -121,10 +121,14 @@ class Desk:
 
     def waits_to_be_heard(self, alert: int) -> bool:
         """Say whether an alert is kept quiet until a body names it again after a window's end."""
+        if self.suppressor.idle:
+            return False
         return any(one.suppressions and dropped(one) for one in self._members.get(alert, {}).values() if one.firing)
 
     def turned(self, alert: int, verdict: Verdict) -> Turn:
         """Say what became of a firing alert by what keeps it quiet now and did before."""
+        if self.suppressor.idle and alert not in self._before:
+            return Turn(verdict, ())
         rows = {page: one for page, one in self._members.get(alert, {}).items() if one.firing}
         reasons = dict.fromkeys(one for member in rows.values() for one in member.suppressions)
         quiet = bool(reasons) and all(member.suppressions for member in rows.values())
@@ -161,7 +165,7 @@ class Desk:
             target=place.target,
             joined_at=self.now,
         )
-        if not self._notified(page, place):
+        if not self.suppressor.idle and not self._notified(page, place):
             member = replace(member, held_until=self.suppressor.held_until(entry, place))
         member = self.suppressor.judged(member, entry, place)
         self.put(member)

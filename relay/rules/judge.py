@@ -118,25 +118,24 @@ def _hold(entry: Entry, held: Held | None, draft: Draft, desk: Desk) -> None:
     missed = held is not None and (held.absent_at or held.stale_at or held.lasts != lasts)
     if held is not None and not fresh and not missed and held.digest == alert.digest and groups == held.groups:
         return
-    desk.hold(
-        Held(
-            id=entry.id,
-            source=alert.source,
-            fingerprint=alert.fingerprint,
-            firing=True,
-            starts_at=min(starts, default=0),
-            ends_at=0,
-            digest=alert.digest,
-            raw=alert.raw,
-            groups=groups,
-            changed_at=desk.now if held is None or fresh else held.changed_at,
-            heard_at=desk.now,
-            links=held.links if held is not None else (),
-            judge_at=held.judge_at if held is not None else None,
-            lasts=lasts,
-            ours=entry.ours,
-        )
+    stated = Held(
+        id=entry.id,
+        source=alert.source,
+        fingerprint=alert.fingerprint,
+        firing=True,
+        starts_at=min(starts, default=0),
+        ends_at=0,
+        digest=alert.digest,
+        raw=alert.raw,
+        groups=groups,
+        changed_at=desk.now if held is None or fresh else held.changed_at,
+        heard_at=desk.now,
+        links=held.links if held is not None else (),
+        judge_at=None if entry.ours else desk.suppressor.stale_by(alert.source, lasts),
+        lasts=lasts,
+        ours=entry.ours,
     )
+    desk.hold(stated)
 
 
 def _heard_in(held: Held | None, group_key: str) -> tuple[str, ...]:

@@ -30,13 +30,16 @@ class Suppressor:
         self._book = book
         self._silences = silences
         self._listening = listening
-        self._idle = not book.suppresses and not silences
+        self.idle = not book.suppresses and not silences
+        """Whether nothing can keep an alert quiet but what did so before."""
         self._before = ledger.inhibitors
         self._inhibitors: dict[int, dict[int, Inhibitor]] = {}
         self._spoken_for: dict[int, tuple[Inhibitor, ...]] = {}
         self._unseen: set[int] = set()
         """Keys that an alert leaves and that nobody looked up: nobody knows who else inhibits there."""
         self._again: dict[int, Instant] = {}
+        self._stale_at: dict[str, Instant] = {}
+        """By source, when an alert becomes stale that is heard now."""
 
     def meet(self, entry: Entry, held: Held) -> None:
         """Take in that an alert fires or not, before anything is judged by who fires."""
@@ -49,7 +52,7 @@ class Suppressor:
 
     def held_until(self, entry: Entry, place: Placement) -> Instant:
         """Say until when an alert that joins a page now is held; 0: not at all."""
-        if self._idle or entry.ours:
+        if self.idle or entry.ours:
             return 0
         inhibited = inhibition.judge(self._case(entry, place, self._now, 0, self._now)).suppression is not None
         until = holds.held_until(self._now, place.route, place.severity, entry.targets, inhibited)
@@ -58,7 +61,7 @@ class Suppressor:
     def judged(self, member: Member, entry: Entry, place: Placement, heard_at: Instant | None = None) -> Member:
         """Judge a firing member by the route that brings it; `heard_at` None: a body names it now."""
         untouched = not member.suppressions and not member.held_until and not member.lowered
-        if entry.ours or (self._idle and untouched):
+        if entry.ours or (self.idle and untouched):
             return member
         case = self._case(
             entry, place, member.joined_at, member.held_until, self._now if heard_at is None else heard_at
@@ -70,6 +73,10 @@ class Suppressor:
 
     def remember(self, entry: Entry, held: Held) -> Held:
         """Say what an alert's row must hold so that it is judged again when it must be."""
+        if self.idle and not held.links:
+            due = None if held.ours or not held.firing else self.stale_by(held.source, held.lasts)
+            if held.judge_at == due:
+                return held
         links = (*_linked(entry, held), *self._watched(entry)) if held.firing else ()
         judge_at = self._judge_at(entry, held) if held.firing and not entry.ours else None
         if judge_at is not None and held.judge_at is not None and self._now < held.judge_at < judge_at:
@@ -79,6 +86,13 @@ class Suppressor:
         self.unlinked += [(entry.id, link) for link in held.links if (link.key, link.role) not in kept]
         same = links == held.links and judge_at == held.judge_at
         return held if same else replace(held, links=links, judge_at=judge_at)
+
+    def stale_by(self, source: str, lasts: Duration) -> Instant:
+        """Say when an alert that is heard now becomes stale, or counts as resolved, unless it is heard again."""
+        due = self._stale_at.get(source)
+        if due is None:
+            due = self._stale_at[source] = self._now + self._book.rules.stale_after(source)
+        return min(due, self._now + lasts) if lasts else due
 
     def _judge_at(self, entry: Entry, held: Held) -> Instant:
         """Say when to judge an alert again: what keeps it quiet may end, or it becomes stale."""
