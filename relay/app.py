@@ -30,6 +30,7 @@ from relay.metrics import Metrics
 from relay.pagerduty.events import EventSender
 from relay.recall import Recall
 from relay.rendering import Renderer, read_sources
+from relay.rollcall import RollCall
 from relay.rules.pages import LIVE
 from relay.rules.rulebook import Rulebook
 from relay.scheduler import Scheduler
@@ -227,7 +228,7 @@ class App:
     def _wire(
         self, store: SqliteStore, book: Rulebook, renderer: Renderer, sender: EventSender, silencer: Silencer
     ) -> "House":
-        recall = Recall()
+        recall, rolls = Recall(), RollCall()
         log, metrics = self._log, self._metrics
         nudges: list[Callable[[], None]] = []
         dispatcher = Dispatcher(
@@ -255,6 +256,7 @@ class App:
             metrics=metrics,
             log=log,
             silences=lambda: silencer.current,
+            rolls=rolls,
         )
         nudges.append(scheduler.nudge)
         silencer.began = scheduler.silence_changed
@@ -264,12 +266,21 @@ class App:
             recall,
             clock=clock,
             wake=dispatcher.wake,
+            nudge=scheduler.nudge,
             metrics=metrics,
             log=log,
             silences=lambda: silencer.current,
+            rolls=rolls,
         )
         where = str(self._settings.storage_path)
-        answers = Answers(store, lambda: intake.book, clock=clock, sources=recall.sources, store_name=where)
+        answers = Answers(
+            store,
+            lambda: intake.book,
+            clock=clock,
+            sources=recall.sources,
+            store_name=where,
+            silences=lambda: silencer.current,
+        )
         alerts = AlertAnswers(store, lambda: intake.book, lambda: silencer.current, clock=clock)
         return House(store, recall, renderer, dispatcher, scheduler, intake, answers, silencer, alerts)
 
