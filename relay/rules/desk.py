@@ -138,8 +138,8 @@ class Desk:
         if verdict is not Verdict.REPEATS:
             return Turn(Verdict.SUPPRESSED if quiet else verdict, steps)
         before = {page: one for page, one in self._before.get(alert, {}).items() if one.firing and page in rows}
-        if all(bool(one.suppressions) is bool(rows[page].suppressions) for page, one in before.items()):
-            return Turn(verdict, ())
+        if not any(_tells(one, rows[page]) for page, one in before.items()):
+            return Turn(verdict, steps)
         if quiet:
             return Turn(Verdict.SUPPRESSED, steps)
         over = dict.fromkeys(one for member in before.values() for one in member.suppressions)
@@ -490,6 +490,20 @@ class Desk:
     def _note(self, page: Page, because: str) -> None:
         self.notes[page.id] = (*self.notes.get(page.id, ()), Step("page", because))
 
+    def _hushed(self) -> tuple[str, ...]:
+        """Say by what each member is kept quiet that was not before."""
+        if self.suppressor.idle:
+            return ()
+        quiet = [one for one in self._written.values() if one.firing and one.suppressions]
+        before = [self._before.get(one.alert, {}).get(one.page) for one in quiet]
+        return tuple(
+            [
+                one.suppressions[0].kind.value
+                for one, was in zip(quiet, before, strict=True)
+                if was is None or not (was.firing and was.suppressions)
+            ]
+        )
+
     def plan(self) -> Plan:
         """Return everything that changed."""
         return Plan(
@@ -497,6 +511,7 @@ class Desk:
             linked=tuple(self.suppressor.linked),
             unlinked=tuple(self.suppressor.unlinked),
             stirred=self.suppressor.stirred(),
+            suppressed=self._hushed(),
             pages=tuple(self.pages[number] for number in self._touched),
             members=tuple(self._written.values()),
             cleared=tuple(self._cleared),
@@ -515,6 +530,14 @@ def flapped(page: Page, now: Instant) -> Page:
     restless = page.flapping and bool(page.changes) and now - page.changes[-1] < hold
     changes = (*page.changes, now)[-count:]
     return replace(page, changes=changes, flapping=restless or (len(changes) == count and changes[0] > now - within))
+
+
+def _tells(before: Member, now: Member) -> bool:
+    """Say whether the journal should tell of it: an alert is quiet that was not, or the other way round, or somebody
+    else keeps it quiet by now."""
+    if bool(before.suppressions) is not bool(now.suppressions):
+        return True
+    return any(one not in before.suppressions for one in now.suppressions)
 
 
 def _shown(member: Member) -> tuple[bool, bool, Severity]:
