@@ -133,8 +133,8 @@ class Posted(NamedTuple):
     """A silence as somebody asks for it."""
 
     matchers: tuple[Triple, ...]
-    starts_at: Instant | None
-    """None, or a time in the past: from now on."""
+    starts_at: Instant
+    """A time in the past: from now on."""
     ends_at: Instant
     created_by: str
     comment: str
@@ -157,14 +157,13 @@ def put(silences: Silences, posted: Posted, now: Instant, new_id: str) -> Change
     One is changed in place, with its id, while its matchers stay the same, and its start if it has begun (to the
     second); else it ends now, and one with `new_id` takes its place. Raises BadSilence and UnknownSilence.
     """
-    starts_at = now if posted.starts_at is None else posted.starts_at
     _check_times(posted.starts_at, posted.ends_at, now)
     before = silences.get(posted.id) if posted.id else None
     if posted.id and before is None:
         raise UnknownSilence
     _check_size(posted)
     matchers = _matchers(posted.matchers)
-    wanted = Silence(new_id, matchers, starts_at, posted.ends_at, now, posted.created_by, posted.comment)
+    wanted = Silence(new_id, matchers, posted.starts_at, posted.ends_at, now, posted.created_by, posted.comment)
     if before is not None and _may_become(before, wanted, now):
         return Change(replace(wanted, id=before.id))
     if len(silences) >= MOST:
@@ -172,7 +171,7 @@ def put(silences: Silences, posted: Posted, now: Instant, new_id: str) -> Change
             f"exceeded maximum number of silences: {len(silences)} (limit: {MOST}, those that ended within the last "
             f"{RETENTION // HOUR} h included)"
         )
-    fresh = replace(wanted, starts_at=max(starts_at, now))
+    fresh = replace(wanted, starts_at=max(posted.starts_at, now))
     running = before is not None and before.state(now) is not SilenceState.EXPIRED
     return Change(fresh, expired(before, now) if before is not None and running else None)
 
@@ -201,8 +200,8 @@ def _may_become(before: Silence, wanted: Silence, now: Instant) -> bool:
             return before.starts_at // 1_000_000 == wanted.starts_at // 1_000_000
 
 
-def _check_times(starts_at: Instant | None, ends_at: Instant, now: Instant) -> None:
-    if starts_at is not None and starts_at >= ends_at:
+def _check_times(starts_at: Instant, ends_at: Instant, now: Instant) -> None:
+    if starts_at >= ends_at:
         raise BadSilence("Failed to create silence: start time must be before end time")
     if ends_at <= now:
         raise BadSilence("Failed to create silence: end time can't be in the past")

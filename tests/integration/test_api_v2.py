@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from relay.alert import HOUR, MINUTE
 from relay.config.operators import Operators
+from relay.rules.ledger import Link, Lookup, Plan, Role
 from relay.rules.silences import RETENTION
 from relay.secret import Secret
 from tests.integration.house import CONFIG, KEY, House, alert, message, open_house
@@ -245,6 +246,39 @@ async def test_silences_outlive_a_restart_and_are_forgotten_in_time(house: House
     await house.silencer.open()
     assert {one["id"] for one in await listed(house)} == {made}
     assert [one.id for one in await house.store.silences()] == [made]
+
+
+async def test_making_one_forgets_those_that_ended_long_ago(house: House) -> None:
+    await make(house)
+    house.now += HOUR + RETENTION + 1
+
+    made = await make(house, endsAt="2027-01-01T00:00:00Z")
+
+    assert [one["id"] for one in await listed(house)] == [made]
+    assert [one.id for one in await house.store.silences()] == [made]
+
+
+async def test_those_it_keeps_quiet_are_due_once_a_silence_is_changed_or_ended(house: House) -> None:
+    await house.post(message(alert(), alert("Other")))
+    made = await make(house)
+    link = Link(one.key, Role.WATCHER) if (one := house.silencer.get(made)) else None
+    assert link is not None
+    held = {one.id: one for one in await house.store.firing(-1, 10)}
+    watching = next(one for one in held.values() if b"HighLatency" in one.raw)
+    await house.store.keep(Lookup(), lambda _: Plan(linked=((watching.id, link),)))
+
+    async def due() -> list[int]:
+        while await house.store.spread(house.now, 10):
+            pass
+        found = [one.id for one in await house.store.due_alerts(house.now, 10)]
+        await house.store.keep(Lookup(), lambda _: Plan(alerts=tuple(held.values())))
+        return found
+
+    assert await due() == []
+    await make(house, id=made, comment="still")
+    assert await due() == [watching.id]
+    await ask(house, "DELETE", f"/api/v2/silence/{made}")
+    assert await due() == [watching.id]
 
 
 async def test_each_act_is_one_line_of_the_log(house: House) -> None:

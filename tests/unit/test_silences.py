@@ -48,11 +48,11 @@ def silence(
     )
 
 
-def posted(*matchers: tuple[str, str, str], starts_at: float | None = 0, ends_at: float = 60, **more: Any) -> Posted:
+def posted(*matchers: tuple[str, str, str], starts_at: float = 0, ends_at: float = 60, **more: Any) -> Posted:
     """What somebody asks for; times are minutes after noon."""
     return Posted(
         matchers or (DISK,),
-        None if starts_at is None else NOON + round(starts_at * MINUTE),
+        NOON + round(starts_at * MINUTE),
         NOON + round(ends_at * MINUTE),
         more.get("created_by", "anna"),
         more.get("comment", "disk swap"),
@@ -77,8 +77,7 @@ def posted(*matchers: tuple[str, str, str], starts_at: float | None = 0, ends_at
         (posted(starts_at=50, ends_at=50), "Failed to create silence: start time must be before end time"),
         (posted(starts_at=60, ends_at=50), "Failed to create silence: start time must be before end time"),
         (posted(starts_at=-60, ends_at=-1), "Failed to create silence: end time can't be in the past"),
-        (posted(starts_at=None, ends_at=-1), "Failed to create silence: end time can't be in the past"),
-        (posted(starts_at=None, ends_at=0), "Failed to create silence: end time can't be in the past"),
+        (posted(starts_at=-60, ends_at=0), "Failed to create silence: end time can't be in the past"),
         (posted(ends_at=5e9), "Failed to create silence: end time can't be after the year 9998"),
         (posted(comment="x" * LONGEST), f"silence exceeded maximum size: {LONGEST + 22} characters (limit: {LONGEST})"),
     ],
@@ -108,8 +107,8 @@ def test_there_are_only_so_many() -> None:
     assert put(full, posted(id_="7", ends_at=90), NOON, "new").silence.id == "7"
 
 
-@pytest.mark.parametrize("starts_at", [None, -10, 0])
-def test_a_new_one_never_begins_in_the_past(starts_at: float | None) -> None:
+@pytest.mark.parametrize("starts_at", [-1e9, -10, 0])
+def test_a_new_one_never_begins_in_the_past(starts_at: float) -> None:
     assert put(Silences(), posted(starts_at=starts_at), NOON, "new") == Change(silence("new"))
 
 
@@ -280,7 +279,7 @@ def test_long_comments_are_cut() -> None:
 
 
 def test_the_last_possible_end_can_be_written_down() -> None:
-    last = put(Silences(), posted(ends_at=0, starts_at=None)._replace(ends_at=253_370_764_800_000_000), NOON, "new")
+    last = put(Silences(), posted()._replace(ends_at=253_370_764_800_000_000), NOON, "new")
 
     assert moment(last.silence.ends_at).year == 9999
     assert instant(moment(last.silence.ends_at)) == last.silence.ends_at

@@ -129,7 +129,7 @@ def _posted(body: bytes) -> Posted:
         raise NotAsAgreed(422, "matchers in body should have at least 1 items", 612)
     triples = tuple((matcher or _Matcher()).triple(at) for at, matcher in enumerate(matchers))
     start = _given(starts_at, "startsAt")
-    return Posted(triples, None if start == _ZERO else start, end, created_by, comment, read.id or "")
+    return Posted(triples, start, end, created_by, comment, read.id or "")
 
 
 def _unreadable(why: str) -> NotAsAgreed:
@@ -140,9 +140,6 @@ def _given(value: Value | None, name: str) -> Value:
     if value is None:
         raise NotAsAgreed(422, f"{name} in body is required", 602)
     return value
-
-
-_ZERO = instant(datetime(1, 1, 1, tzinfo=UTC))
 
 
 def _time(text: str) -> Instant:
