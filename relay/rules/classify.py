@@ -94,7 +94,7 @@ class Classifier:
             entries=entries,
             truncation=truncation,
             repeated=len(message.repeated),
-            lookup=_lookup(entries if truncation is None else (*entries, truncation)),
+            lookup=lookup_of(entries if truncation is None else (*entries, truncation)),
         )
 
     def place(self, alert: Alert) -> Entry:
@@ -111,7 +111,7 @@ class Classifier:
         return Entry(
             alert.id,
             alert,
-            placements if len(placements) < 2 else _one_a_page(placements),
+            placements if len(placements) < 2 else one_a_page(placements),
             steps,
             self._book.inhibition.sources(alert.labels, alert.source),
             self._book.inhibition.targets(alert.labels, alert.source),
@@ -143,7 +143,7 @@ class Classifier:
         if known is None:
             targets = self._book.targets(route)
             wait = 0 if self._message.grouped else route.group_wait
-            known = tuple(_placement(route, keys, labels, severity, target, wait) for target in targets)
+            known = tuple(placement(route, keys, labels, severity, target, wait) for target in targets)
             self._placed[memo] = known
         return known
 
@@ -159,7 +159,7 @@ class Classifier:
         keys = (dedup_key(self._namespace, key), key)
         labels = self._message.group_labels
         twins = [self._place(place.route, keys, labels, place.severity) for place in worst.placements]
-        return Entry(alert.id, alert, _one_a_page(sum(twins, ())), steps, ours=True)
+        return Entry(alert.id, alert, one_a_page(sum(twins, ())), steps, ours=True)
 
     def _worst(self) -> Entry | None:
         """The entry with the worst severity, firing ones first; the group itself where nothing was decoded."""
@@ -211,9 +211,10 @@ def truncation_alert(message: WebhookMessage) -> Alert:
     )
 
 
-def _placement(
+def placement(
     route: Route, keys: tuple[str, str], labels: Mapping[str, str], severity: Severity, target: Target, wait: Duration
 ) -> Placement:
+    """Place an alert in the page that one PagerDuty entry has for a key; `keys` are (dedup key, group key)."""
     severity = target.severity or severity
     return Placement(
         page=stable_id(target.integration, keys[0]),
@@ -230,7 +231,7 @@ def _placement(
     )
 
 
-def _one_a_page(placements: tuple[Placement, ...]) -> tuple[Placement, ...]:
+def one_a_page(placements: tuple[Placement, ...]) -> tuple[Placement, ...]:
     """Keep the worst placement in each page: two routes, or two entries with one key, may bring an alert to it."""
     worst: dict[int, Placement] = {}
     for place in placements:
@@ -240,7 +241,8 @@ def _one_a_page(placements: tuple[Placement, ...]) -> tuple[Placement, ...]:
     return tuple(worst.values())
 
 
-def _lookup(entries: tuple[Entry, ...]) -> Lookup:
+def lookup_of(entries: tuple[Entry, ...]) -> Lookup:
+    """Name what must be known to judge alerts."""
     pages = {place.page: None for entry in entries if entry.alert.status is Status.FIRING for place in entry.placements}
     alerts = tuple({entry.id: None for entry in entries})
     return Lookup(alerts=alerts, pages=tuple(pages), keys=keys_of(entries))
