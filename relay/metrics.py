@@ -46,9 +46,20 @@ VERDICTS = (
     "ignored",
     "nothing_open",
     "suppressed",
+    "forgotten",
     "not_ours",
 )
 """The values of relay.decision.Verdict."""
+SUPPRESSIONS = (
+    "unrouted",
+    "silence",
+    "inhibition",
+    "mute_time_interval",
+    "active_time_interval",
+    "hold",
+    "inhibit_hold",
+)
+"""The values of relay.page.SuppressionKind."""
 STORE_OPS = ("keep", "claim", "settle", "read", "schedule", "prune", "open")
 FIELDS = (
     "description",
@@ -133,6 +144,8 @@ class _Decision(Protocol):
 class _Plan(Protocol):
     @property
     def decisions(self) -> Sequence[_Decision]: ...
+    @property
+    def suppressed(self) -> Sequence[str]: ...
 
 
 class _Attempt(Protocol):
@@ -209,11 +222,24 @@ class Metrics:
             self._received[source, str(status), str(severity)].inc(alerts)
         unknown = sum(any(step.by == "severity" for step in one.steps) for one in draft.entries)
         self._unknown_severity.inc(unknown)
-        for verdict, alerts in Tally(decision.verdict for decision in plan.decisions).items():
-            self._decisions[(str(verdict),)].inc(alerts)
+        self._decided(plan.decisions)
+        self._suppress(plan)
         self.deduplicated(draft.repeated)
         if message.truncated_alerts:
             self._truncated[(source,)].inc(message.truncated_alerts)
+
+    def judged_again(self, plan: _Plan, decisions: Sequence[_Decision]) -> None:
+        """Count what became of alerts that nobody sent a message about."""
+        self._decided(decisions)
+        self._suppress(plan)
+
+    def _decided(self, decisions: Sequence[_Decision]) -> None:
+        for verdict, alerts in Tally(decision.verdict for decision in decisions).items():
+            self._decisions[(str(verdict),)].inc(alerts)
+
+    def _suppress(self, plan: _Plan) -> None:
+        for kind, alerts in Tally(plan.suppressed).items():
+            self._suppressed[(kind,)].inc(alerts)
 
     def deduplicated(self, alerts: int) -> None:
         """Count alerts that were not looked at, since the ledger was known to say them already."""
@@ -335,6 +361,9 @@ class Metrics:
             "Alerts that page with the default severity, since the route's map has no word for theirs.",
         )[()]
         self._decisions = self._counter("decisions", "What became of the alerts received.", "verdict")
+        self._suppressed = self._counter(
+            "suppressed", "Alerts that fire and were put to quiet in a page, by what did it.", "reason"
+        )
         self._last_heard = self._gauge("source_last_heard_timestamp_seconds", "When a source was last heard.", "source")
         self._request_seconds = self._histogram(
             "webhook_request_duration_seconds", "Time to answer a webhook, from its headers to its answer.", _FAST
@@ -419,6 +448,8 @@ class Metrics:
             self._invalid[(reason,)].inc(0)
         for verdict in VERDICTS:
             self._decisions[(verdict,)].inc(0)
+        for reason in SUPPRESSIONS:
+            self._suppressed[(reason,)].inc(0)
         for reason in REASONS:
             self._dead_lettered[(reason,)].inc(0)
         for field in (*FIELDS, "other"):

@@ -261,8 +261,8 @@ class Suppression(msgspec.Struct, frozen=True, gc=False):
 
     kind: SuppressionKind
     because: str
-    """The sentence a person wants to read at 3 a.m.: it names the rule and the source alert, the silence and its author,
-    or the window, and when it ends."""
+    """The sentence a person wants to read at 3 a.m.: it names rule and source alert, silence and author, or the window,
+    and when that ends."""
     until: Instant | None = None
     """When it ends, where time alone ends it."""
 

@@ -159,7 +159,7 @@ class Scheduler:
                 return  # reloaded meanwhile: `_rejudge` is set again
             self._expect(held)
             again = place_again(held, book)
-            await self._store.keep(again.lookup, partial(self._judged_again, again, book))
+            self._count(await self._store.keep(again.lookup, partial(self._judged_again, again, book)))
             after = held[-1].id
             self._wake()
             await asyncio.sleep(0)
@@ -174,6 +174,14 @@ class Scheduler:
             for group_key in one.groups if not one.absent_at else ():
                 if group_key:
                     self._rolls.seed((one.source, group_key), one.id)
+
+    def _count(self, plan: Plan) -> None:
+        """Count what was judged again, and log one line of it where something changed."""
+        if plan.record is None:
+            self._metrics.judged_again(plan, ())
+            return
+        self._metrics.judged_again(plan, plan.record.decisions)
+        self._log.info("judged again", source=plan.record.source, **plan.record.outcomes)
 
     def _judged_again(self, again: Rejudged, book: Rulebook, ledger: Ledger) -> Plan:
         found = rejudge(again, ledger, self._clock(), book, self._silences(), self._listening)
@@ -229,7 +237,7 @@ class Scheduler:
             await self._write_heard(at_once=True)  # whoever was heard is not stale
         while held := await self._store.due_alerts(self._clock(), BATCH):
             again = place_again(held, self.book)
-            await self._store.keep(again.lookup, partial(self._judged_again, again, self.book))
+            self._count(await self._store.keep(again.lookup, partial(self._judged_again, again, self.book)))
             self._wake()
             await asyncio.sleep(0)
 

@@ -85,7 +85,8 @@ class Lookup(msgspec.Struct, frozen=True):
     whole: tuple[int, ...] = ()
     """Page ids of which every member is wanted (and the members' other pages are not)."""
     keys: tuple[int, ...] = ()
-    """Inhibition keys: who inhibits there comes with them, up to one more per role than there are `alerts`."""
+    """Inhibition keys: who inhibits there comes with them. Of those who are not in `alerts` only the strongest: of each
+    role one that is there, and the one that is absent latest."""
 
 
 class Ledger(msgspec.Struct, frozen=True):
@@ -136,6 +137,8 @@ class Plan(msgspec.Struct, frozen=True):
     """(alert id, link) rows to delete, before `linked` is written."""
     stirred: tuple[int, ...] = ()
     """Keys whose watchers must be judged again."""
+    suppressed: tuple[str, ...] = ()
+    """For each member that is kept quiet from now on, by what: a SuppressionKind, the first of several."""
     record: Recorded | None = None
     groups: tuple[tuple[str, str], ...] = ()
     """(source, group_key) whose cached answers no longer hold."""

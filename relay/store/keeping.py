@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlite3 import Connection
 
 from relay.page import Member, Page
-from relay.rules.ledger import Held, Ledger, Link, Lookup, Plan, Recorded
+from relay.rules.ledger import Held, Ledger, Link, Lookup, Plan, Recorded, Role
 from relay.store.ledger import (
     read_ledger,
     stir,
@@ -90,7 +90,9 @@ class _Pending:
         """Put a plan with the others; one that does more than write rows is written at once, after them."""
         self._touched_alerts.update(_alerts_of(plan))
         self._touched_pages.update(_pages_of(plan))
-        self._touched_keys.update(link.key for _, link in (*plan.linked, *plan.unlinked))
+        self._touched_keys.update(
+            link.key for _, link in (*plan.linked, *plan.unlinked) if link.role is not Role.WATCHER
+        )
         self._moved.update(old for old, _ in plan.moved)
         if plan.moved or plan.cleared or plan.left or plan.judge:
             self.write(db)

@@ -28,7 +28,7 @@ def read_ledger(db: Connection, lookup: Lookup) -> Ledger:
         pages=_chains(db, wanted),
         members=_grouped((member.alert, member) for member in members),
         whole=_grouped((member.page, member) for member in whole),
-        inhibitors=_inhibitors(db, lookup) if lookup.keys else {},
+        inhibitors=_inhibitors(db, lookup, alerts) if lookup.keys else {},
     )
 
 
@@ -131,12 +131,16 @@ def write_rows(db: Connection, name: str, table: str, rows: list[Row]) -> None:
         start += size
 
 
-def _inhibitors(db: Connection, lookup: Lookup) -> dict[int, tuple[Inhibitor, ...]]:
-    """Read who inhibits at each key: one more than could all be leaving it in this judgement."""
-    bounds = {"keys": codec.ids(lookup.keys), "limit": len(lookup.alerts) + 1}
+def _inhibitors(db: Connection, lookup: Lookup, alerts: Sequence[Held]) -> dict[int, tuple[Inhibitor, ...]]:
+    """Read who inhibits at each key: those who are judged themselves, and of the others the strongest."""
     found: dict[int, list[Inhibitor]] = {key: [] for key in lookup.keys}
+    bounds = {"keys": codec.ids(lookup.keys), "alerts": codec.ids(lookup.alerts)}
     for key, alert, role, name, absent_at in db.execute(query("ledger", "inhibitors"), bounds):
         found[key].append(Inhibitor(alert, Role(role), name, absent_at))
+    for held in alerts:
+        for link in held.links:
+            if link.role is not Role.WATCHER and link.key in found:
+                found[link.key].append(Inhibitor(held.id, link.role, link.name, link.absent_at))
     return {key: tuple(there) for key, there in found.items()}
 
 

@@ -112,7 +112,9 @@ def test_a_message_is_counted_by_status_severity_and_verdict() -> None:
     )
     stray = Said(alert=Said(status="resolved"), placements=[], steps=[])
     draft = Said(entries=[paged, stray], repeated=7)
-    plan = Said(decisions=[Said(verdict=Verdict.OPENS), Said(verdict=Verdict.NOT_OURS)])
+    plan = Said(
+        decisions=[Said(verdict=Verdict.OPENS), Said(verdict=Verdict.NOT_OURS)], suppressed=("silence", "hold", "hold")
+    )
 
     metrics.received(Said(source="main", truncated_alerts=3), draft, plan)
 
@@ -122,6 +124,8 @@ def test_a_message_is_counted_by_status_severity_and_verdict() -> None:
     assert found["pagerelay_unknown_severity_total{}"] == 1
     assert found['pagerelay_decisions_total{verdict="opens"}'] == 1
     assert found['pagerelay_decisions_total{verdict="repeats"}'] == 7
+    assert found['pagerelay_suppressed_total{reason="hold"}'] == 2
+    assert found['pagerelay_suppressed_total{reason="inhibition"}'] == 0
     assert found["pagerelay_alerts_deduplicated_total{}"] == 7
     assert found['pagerelay_alerts_truncated_upstream_total{source="main"}'] == 3
 

@@ -35,17 +35,28 @@ ON CONFLICT (id) DO UPDATE SET
     heard_at = excluded.heard_at, judge_at = excluded.judge_at, raw = excluded.raw, rest = excluded.rest;
 
 -- name: inhibitors
--- Who inhibits at each key, in either role (0 and 1), there or absent, each up to the limit: a rule without equal labels
--- may have thousands.
+-- Of those who inhibit at each key, in either role (0 and 1), one that is there and the one that is absent latest, whoever
+-- is judged left out: at a key of a rule without equal labels there may be thousands.
 SELECT links.key, links.alert, links.role, links.name, links.absent_at
 FROM json_each(:keys) AS wanted
 CROSS JOIN (SELECT 0 AS role UNION ALL SELECT 1) AS roles
-CROSS JOIN (SELECT 0 AS is_absent UNION ALL SELECT 1) AS kinds
 CROSS JOIN links
-WHERE links.key = wanted.value AND links.role = roles.role AND links.alert IN (
+WHERE links.key = wanted.value AND links.role = roles.role AND links.alert = (
     SELECT alert FROM links AS some
-    WHERE some.key = wanted.value AND some.role = roles.role AND (some.absent_at > 0) = kinds.is_absent
-    ORDER BY alert LIMIT :limit
+    WHERE some.key = wanted.value AND some.role = roles.role AND some.absent_at = 0
+        AND some.alert NOT IN (SELECT value FROM json_each(:alerts))
+    LIMIT 1
+)
+UNION ALL
+SELECT links.key, links.alert, links.role, links.name, links.absent_at
+FROM json_each(:keys) AS wanted
+CROSS JOIN (SELECT 0 AS role UNION ALL SELECT 1) AS roles
+CROSS JOIN links
+WHERE links.key = wanted.value AND links.role = roles.role AND links.alert = (
+    SELECT alert FROM links AS some
+    WHERE some.key = wanted.value AND some.role = roles.role AND some.absent_at > 0
+        AND some.alert NOT IN (SELECT value FROM json_each(:alerts))
+    ORDER BY some.absent_at DESC LIMIT 1
 );
 
 -- name: write_link

@@ -12,6 +12,7 @@ CREATE TABLE links (
     absent_at INTEGER NOT NULL,
     PRIMARY KEY (key, role, alert)
 ) WITHOUT ROWID;
+CREATE INDEX links_by_absence ON links (key, role, absent_at);
 
 -- Keys whose watchers must be judged again; those up to `after` are marked already.
 CREATE TABLE stirred (key INTEGER PRIMARY KEY, after INTEGER NOT NULL);
