@@ -37,6 +37,7 @@ from relay.scheduler import Scheduler
 from relay.secret import Key
 from relay.silencing import Silencer
 from relay.store import Lock, SqliteStore, acquire
+from relay.watchkeeper import Watchkeeper
 from relay.web import Doors, make_app, make_runner
 
 LOCK_WAIT = 30.0
@@ -140,6 +141,7 @@ class App:
         async with asyncio.TaskGroup() as tasks:
             dispatching = tasks.create_task(house.dispatcher.run())
             tasks.create_task(house.scheduler.run())
+            tasks.create_task(house.watchkeeper.run())
             watch = tasks.create_task(self._watch(house))
             if self._hung_up:
                 await self.reload()
@@ -258,6 +260,7 @@ class App:
             silences=lambda: silencer.current,
             rolls=rolls,
         )
+        watchkeeper = Watchkeeper(store, book, clock=clock, wake=dispatcher.wake, metrics=metrics, log=log)
         nudges.append(scheduler.nudge)
         silencer.began = scheduler.silence_changed
         intake = Intake(
@@ -271,6 +274,7 @@ class App:
             log=log,
             silences=lambda: silencer.current,
             rolls=rolls,
+            heard=watchkeeper.hear,
         )
         where = str(self._settings.storage_path)
         answers = Answers(
@@ -282,7 +286,7 @@ class App:
             silences=lambda: silencer.current,
         )
         alerts = AlertAnswers(store, lambda: intake.book, lambda: silencer.current, clock=clock)
-        return House(store, recall, renderer, dispatcher, scheduler, intake, answers, silencer, alerts)
+        return House(store, recall, renderer, dispatcher, scheduler, intake, answers, silencer, alerts, watchkeeper)
 
     async def _bind(self, loaded: Loaded, store: SqliteStore) -> "Bound":
         """Give integrations the names the store knows them by, and keep the keys that open pages still need.
@@ -339,6 +343,7 @@ class App:
             house.dispatcher.book = house.intake.book = bound.book
             await house.recall.clear()
             house.scheduler.reloaded(bound.book)
+            house.watchkeeper.reloaded(bound.book)
             self._metrics.reloaded(ok=True, at=clock(), fingerprint=bound.book.rules.fingerprint)
             self._log.info("configuration reloaded", fingerprint=bound.book.rules.fingerprint)
             return self._warnings(bound)
@@ -354,6 +359,7 @@ class App:
         """Claim nothing more, let what is in flight end, write down what was heard."""
         house.dispatcher.stop()
         house.scheduler.stop()
+        house.watchkeeper.stop()
         done, _ = await asyncio.wait({dispatching}, timeout=DRAIN)
         if not done:
             self._log.warning("deliveries did not end in time; they are made again at the next start")
@@ -438,6 +444,7 @@ class House:
     answers: Answers
     silencer: Silencer
     alerts: AlertAnswers
+    watchkeeper: Watchkeeper
 
 
 def _url(address: tuple[str, int]) -> str:

@@ -1,7 +1,7 @@
 """The front hall: take what a sender posts, judge it, keep it, and say what became of each alert."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -16,6 +16,7 @@ from relay.metrics import Metrics
 from relay.recall import Group, Known, Recall
 from relay.rollcall import RollCall
 from relay.rules.classify import Classifier, Draft
+from relay.rules.heartbeats import kept_alive
 from relay.rules.judge import absent, judge
 from relay.rules.ledger import Ledger, Lookup, Plan
 from relay.rules.rulebook import Rulebook
@@ -65,6 +66,7 @@ class Intake:
         nudge: Callable[[], None] = lambda: None,
         silences: Callable[[], Silences] = lambda: NO_SILENCES,
         rolls: RollCall | None = None,
+        heard: Callable[[str, Iterable[str]], None] = lambda source, beats: None,
         metrics: Metrics,
         log: Log,
     ) -> None:
@@ -73,6 +75,7 @@ class Intake:
         """Why the store took no write the last time; None while it does."""
         self._store = store
         self._recall = recall
+        self._heard = heard
         self._rolls = rolls if rolls is not None else RollCall()
         self._clock = clock
         self._wake = wake
@@ -121,7 +124,7 @@ class Intake:
     def _repeat(self, group: Group, known: Known) -> Accepted:
         now = self._clock()
         self._recall.hear(group, known, now)
-        self._recall.listen(group[0], now, self.book.rules.stale_after(group[0]))
+        self._listen(group[0], known, now)
         self._metrics.deduplicated(len(known.alerts))
         return Accepted({Verdict.REPEATS.value: len(known.alerts)})
 
@@ -193,7 +196,8 @@ class Intake:
         bodies = (known.bodies if known is not None and same else frozenset()) | {message.digest}
         firing = known.firing.intersection(alerts.values()) if known is not None else frozenset()
         firing |= {entry.id for entry in draft.entries if entry.alert.status is Status.FIRING}
-        fresh = Known(generation, bodies, alerts, tuple(pages), firing)
+        fresh = Known(generation, bodies, alerts, tuple(pages), firing, self._beats(draft, firing, known))
+        self._listen(message.source, fresh, self._clock())
         # Bodies of no group have only themselves for a name: one must not take the place of another.
         self._recall.hear(group if message.group_key else (group[0], message.digest.hex()), fresh, self._clock())
         if not message.group_key or message.truncated_alerts:
@@ -203,6 +207,23 @@ class Intake:
             await self._mark_absent(missing, group)
         elif plan.cacheable:
             await self._recall.learn(group, fresh)
+
+    def _beats(self, draft: Draft, firing: Collection[int], known: Known | None) -> Mapping[int, tuple[str, ...]]:
+        """Say which heartbeats the firing alerts of a body keep alive."""
+        watched = self.book.rules.heartbeats
+        if not watched:
+            return {}
+        beats = {} if known is None else {alert: keys for alert, keys in known.beats.items() if alert in firing}
+        for entry in draft.entries:
+            keys = kept_alive(watched, entry.alert.labels, entry.alert.source)
+            if keys and entry.id in firing:
+                beats[entry.id] = keys
+        return beats
+
+    def _listen(self, source: str, known: Known, now: Instant) -> None:
+        """Note that a source was heard, and what its alerts keep alive."""
+        self._recall.listen(source, now, self.book.rules.stale_after(source))
+        self._heard(source, (key for keys in known.beats.values() for key in keys))
 
     async def _mark_absent(self, missing: frozenset[int], group: Group) -> None:
         """Note who is not named any more; that is no resolve. It can wait: the body itself is on disk."""
@@ -225,7 +246,6 @@ class Intake:
 
     def _tell(self, message: WebhookMessage, plan: Plan, draft: Draft) -> None:
         """Count the message, and log one line of it; not of a list that is sent each minute and says nothing new."""
-        self._recall.listen(message.source, self._clock(), self.book.rules.stale_after(message.source))
         self._metrics.received(message, draft, plan)
         if plan.record is None and not message.grouped:
             return

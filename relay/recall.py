@@ -28,6 +28,8 @@ class Known(msgspec.Struct, frozen=True, gc=False):
     """Pages its firing alerts are in."""
     firing: frozenset[int] = frozenset()
     """Ids of those that fire."""
+    beats: Mapping[int, tuple[str, ...]] = {}
+    """By alert, the heartbeats it keeps alive (rules.heartbeats.Watch.key); without those that keep none."""
 
 
 class Heard(msgspec.Struct, frozen=True):

@@ -123,6 +123,12 @@ class SqliteStore:
         rows = await self._clockwork.ask(lambda db: db.execute(text, (now, limit)).fetchall())
         return [codec.held(row) for row in rows]
 
+    async def firing_of_ours(self) -> list[Held]:
+        """List the firing alerts that the relay itself says."""
+        text = query("clockwork", "firing_of_ours")
+        rows = await self._clockwork.ask(lambda db: db.execute(text).fetchall())
+        return [held for held in map(codec.held, rows) if held.ours]
+
     async def spread(self, now: Instant, limit: int) -> bool:
         """Make at most `limit` of those due who watch a key at which something changed; False once none is left."""
         return await self._write(lambda db: upkeep.spread(db, now, limit))

@@ -2,6 +2,8 @@
 
 ALTER TABLE alerts ADD COLUMN judge_at INTEGER;
 CREATE INDEX alerts_to_judge ON alerts (judge_at) WHERE judge_at IS NOT NULL;
+-- What the relay itself says is never due; all else that fires is, once it was judged by a version that knows of this.
+CREATE INDEX alerts_of_ours ON alerts (id) WHERE firing = 1 AND judge_at IS NULL;
 
 -- An alert at a key: an inhibit rule with the values of its equal labels, or a silence.
 CREATE TABLE links (
