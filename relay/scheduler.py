@@ -4,6 +4,8 @@ import asyncio
 import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 
 from relay.alert import DAY, MINUTE, SECOND, Duration, Instant
 from relay.errors import StoreError
@@ -27,6 +29,7 @@ STEP: Duration = 2 * SECOND
 SHORTEST: Duration = SECOND // 50
 """Least time between two ticks, so that what cannot be done now is not tried without end."""
 BATCH = 500
+_source_of = attrgetter("source")
 PRUNED_AT_ONCE = 1_000
 
 
@@ -158,8 +161,7 @@ class Scheduler:
             if self.book is not book:
                 return  # reloaded meanwhile: `_rejudge` is set again
             self._expect(held)
-            again = place_again(held, book)
-            self._count(await self._store.keep(again.lookup, partial(self._judged_again, again, book)))
+            await self._judge_again(held, book)
             after = held[-1].id
             self._wake()
             await asyncio.sleep(0)
@@ -182,6 +184,12 @@ class Scheduler:
             return
         self._metrics.judged_again(plan, plan.record.decisions)
         self._log.info("judged again", source=plan.record.source, **plan.record.outcomes)
+
+    async def _judge_again(self, held: Sequence[Held], book: Rulebook) -> None:
+        """Judge alerts again, those of each source by themselves: the journal's entries have one."""
+        for _, some in groupby(sorted(held, key=_source_of), key=_source_of):
+            again = place_again(tuple(some), book)
+            self._count(await self._store.keep(again.lookup, partial(self._judged_again, again, book)))
 
     def _judged_again(self, again: Rejudged, book: Rulebook, ledger: Ledger) -> Plan:
         found = rejudge(again, ledger, self._clock(), book, self._silences(), self._listening)
@@ -236,8 +244,7 @@ class Scheduler:
         if await self._store.due_alerts(self._clock(), 1):
             await self._write_heard(at_once=True)  # whoever was heard is not stale
         while held := await self._store.due_alerts(self._clock(), BATCH):
-            again = place_again(held, self.book)
-            self._count(await self._store.keep(again.lookup, partial(self._judged_again, again, self.book)))
+            await self._judge_again(held, self.book)
             self._wake()
             await asyncio.sleep(0)
 

@@ -1,6 +1,6 @@
 """Answers for people and metrics: pages, attempts, decisions, counts; runs on a connection that cannot write."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from sqlite3 import Connection
 
 import msgspec
@@ -177,14 +177,18 @@ def _groups_of(
         return {codec.group_hash(source, group_key)}
     if fingerprint is not None:
         held = [alert for alert in alerts(db, fingerprint) if source in (None, alert.source)]
-        groups = {codec.group_hash(alert.source, group) for alert in held for group in alert.groups}
-        return groups or None
+        return _groups_of_alerts(held) or None
     return None if page is None else _groups_of_page(db, page) or None
+
+
+def _groups_of_alerts(held: Iterable[Held]) -> set[int]:
+    """Name the groups alerts were heard in, and the one of no message: what the clockwork decided of them."""
+    return {codec.group_hash(alert.source, group) for alert in held for group in (*alert.groups, "")}
 
 
 def _groups_of_page(db: Connection, number: int) -> set[int]:
     members = [codec.held(row) for row in db.execute(query("answers", "some_members"), (number,))]
-    groups = {codec.group_hash(alert.source, group) for alert in members for group in alert.groups}
+    groups = _groups_of_alerts(members)
     found = read_page(db, number)
     if found is not None:
         groups.add(codec.group_hash(found.source, found.group_key))
