@@ -80,6 +80,8 @@ class Desk:
         self._moved: dict[int, int] = {}
         self._cleared: list[int] = []
         self._judge: list[int] = []
+        self._moved_on: set[int] = set()
+        """Pages whose members are in another page that PagerDuty holds open: they close without a hold."""
         self._opened: set[int] = set()
         """Pages that an alert of this message has joined."""
 
@@ -219,6 +221,10 @@ class Desk:
         self._count(member, +1)
         self._touch(member.page, changed=before is None or _shown(before) != _shown(member))
 
+    def moved_on(self, page: int) -> None:
+        """Say that another page has taken over: if nothing fires here now, it will not fire here again."""
+        self._moved_on.add(page)
+
     def drop(self, member: Member) -> None:
         """Take a membership out of its page altogether."""
         self._count(member, -1)
@@ -352,7 +358,7 @@ class Desk:
         if page.handed_over:
             return page
         wanted = Wanted.OPEN if page.tally else Wanted.QUIET if page.quiet else Wanted.CLOSED
-        if (wanted is Wanted.CLOSED) is not (page.wanted is Wanted.CLOSED):
+        if (wanted is Wanted.CLOSED) is not (page.wanted is Wanted.CLOSED) and page.id not in self._moved_on:
             page = flapped(page, self.now)
         if wanted is Wanted.CLOSED:
             return self._closes(page)
@@ -368,7 +374,8 @@ class Desk:
         """Something fires in a page that was closed: the same incident goes on, or a new episode begins."""
         if page.delivered in (State.OPEN, State.UNKNOWN_TRIGGER) and not page.left_open:
             if page.resolve_after > self.now:
-                self._note(page, "fired again while its resolve was held: nothing is sent")
+                goes_on = "nothing is sent" if page.content == page.sent_content else "the same incident goes on"
+                self._note(page, f"fired again while its resolve was held: {goes_on}")
                 return replace(page, closed_at=0, resolve_after=0)
             self._note(page, "fired again before its resolve was sent: the same incident goes on")
             return replace(page, again=page.again + 1, closed_at=0, resolve_after=0)
@@ -446,7 +453,7 @@ class Desk:
     def _resolve_after(self, page: Page) -> Instant:
         """Say until when the resolve of a page is held; 0: not at all."""
         hold = max(page.hold_resolve, page.flap[2] if page.flapping and page.flap else 0)
-        if not hold:
+        if not hold or page.id in self._moved_on:
             return 0
         why = "it flaps" if page.flapping else "hold_resolve"
         self._note(

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from relay.alert import Alert, Instant, Status, WebhookMessage
 from relay.decision import Decision, Step, Verdict
-from relay.page import Member, Page, Suppression, SuppressionKind, Wanted, short_id
+from relay.page import Member, Suppression, SuppressionKind, Wanted, short_id
 from relay.rules.classify import Classifier, Entry, Placement, keys_of, truncation_fingerprint
 from relay.rules.desk import Desk
 from relay.rules.ledger import Held, Ledger, Lookup, Plan, Recorded
@@ -214,15 +214,15 @@ def look_again(number: int, ledger: Ledger, now: Instant, book: Rulebook) -> Pla
     if page is None or page.judge_at is None:
         return Plan()
     desk = Desk(ledger, book, now)
-    desk.write(replace(page, judge_at=None, handed_over=page.handed_over and not _taken_over(page, ledger)))
+    successor = ledger.pages.get(page.successor) if page.successor is not None else None
+    over = successor is None or reached(successor) or successor.wanted is Wanted.CLOSED
+    if page.handed_over and successor is not None and reached(successor):
+        desk.moved_on(number)
+    desk.write(replace(page, judge_at=None, handed_over=page.handed_over and not over))
     for member in ledger.whole.get(number, ()):
         heir = ledger.pages.get(member.leaving) if member.leaving is not None else None
         if heir is not None and reached(heir):
+            desk.moved_on(number)
             desk.drop(member)
     desk.transition()
     return desk.plan()
-
-
-def _taken_over(page: Page, ledger: Ledger) -> bool:
-    heir = ledger.pages.get(page.successor) if page.successor is not None else None
-    return heir is None or reached(heir) or heir.wanted is Wanted.CLOSED

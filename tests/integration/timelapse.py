@@ -65,6 +65,7 @@ class Relay:
     silencer: Silencer = field(init=False)
     answers: Answers = field(init=False)
     recall: Recall = field(init=False)
+    metrics: Metrics = field(init=False)
     renderer: Renderer = field(init=False)
     sender: EventSender = field(init=False)
     http: aiohttp.ClientSession = field(init=False)
@@ -188,6 +189,11 @@ class Relay:
         mine = [one for one in found if one["alertname"] == labels["alertname"]]
         return [(one["at"][11:19], one["verdict"], "; ".join(one["steps"])) for one in reversed(mine)]
 
+    def counted(self, name: str, **labels: str) -> float:
+        """Read a metric."""
+        value = self.metrics.registry.get_sample_value(name, labels)
+        return 0.0 if value is None else value
+
     async def explain(self, *alerts: Mapping[str, Any], source: str = "") -> list[dict[str, Any]]:
         """Ask what would become of alerts."""
         body = json.dumps(
@@ -248,7 +254,8 @@ class Relay:
         self._open.push_async_callback(self.store.close)
         await self.store.clock_back(self.now)
         self.book = await self._bind()
-        log, metrics = Log(self.clock, stream=self), Metrics("test")  # type: ignore[arg-type]
+        self.metrics = metrics = Metrics("test")
+        log = Log(self.clock, stream=self)  # type: ignore[arg-type]
         self.recall = recall = Recall()
         self.dispatcher = Dispatcher(
             self.store,
