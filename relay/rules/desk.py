@@ -385,7 +385,6 @@ class Desk:
         resolving = page.in_flight and page.delivered is State.UNKNOWN_RESOLVE
         return replace(
             page,
-            severity=Severity.INFO,
             episode=page.episode + 1,
             again=0,
             sent_severity=page.sent_severity if resolving else None,
