@@ -146,12 +146,16 @@ async def test_a_restart_keeps_the_alarm_and_counts_anew(tmp_path: Path) -> None
         assert await house.pages() == []
 
 
-async def test_a_heartbeat_taken_out_of_the_file_closes_its_page(tmp_path: Path) -> None:
+async def test_a_heartbeat_taken_out_of_the_file_closes_its_page_and_put_back_opens_it(tmp_path: Path) -> None:
     async with night(tmp_path, WATCHDOG) as house:
         await house.pass_(4 * MINUTE)
         house.reload("")
         await house.pass_(0)
         assert await house.pages() == []
+
+        house.reload(WATCHDOG)
+        await house.pass_(0)
+        assert len(await house.pages()) == 1
 
 
 async def test_a_named_source_that_says_nothing_at_all_pages(tmp_path: Path) -> None:
