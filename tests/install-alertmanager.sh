@@ -1,11 +1,11 @@
 #!/bin/sh
-# Install Debian's Alertmanager and Prometheus (promtool) for the acceptance tests; say so loudly where that cannot be done.
+# Install Debian's Alertmanager and Prometheus (with amtool and promtool) for the acceptance tests; say so loudly where that cannot be done.
 set -u
-if command -v prometheus-alertmanager >/dev/null 2>&1 && command -v amtool >/dev/null 2>&1 && command -v promtool >/dev/null 2>&1; then
+if command -v prometheus-alertmanager >/dev/null 2>&1 && command -v amtool >/dev/null 2>&1 && command -v prometheus >/dev/null 2>&1 && command -v promtool >/dev/null 2>&1; then
   exit 0
 fi
 if ! command -v apt-get >/dev/null 2>&1; then
-  echo "!! no apt-get here: the tests that need a real Alertmanager or promtool will be SKIPPED" >&2
+  echo "!! no apt-get here: the tests that need a real Alertmanager or Prometheus will be SKIPPED" >&2
   exit 0
 fi
 SUDO=""
