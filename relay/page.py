@@ -180,6 +180,8 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     """Its members moved to the successor; it is resolved after that one's 202."""
     predecessor: int | None = None
     """The page it took the members of."""
+    opened_because: str = ""
+    """Why it took them over in this episode: the severity rose, the page grew, it had been acknowledged."""
     judge_at: Instant | None = None
     """When the scheduler must look at it again because something else changed."""
     muted: bool = False

@@ -3,7 +3,7 @@
 import asyncio
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 
 from msgspec.structs import replace
@@ -24,6 +24,7 @@ from relay.rules.delivery import settle, start
 from relay.rules.ledger import Claim, Settled, Started, Want
 from relay.rules.rulebook import Rulebook
 from relay.rules.ruleset import Budget, Texts
+from relay.rules.suppression.words import span
 from relay.rules.view import PageView, view
 from relay.store import SqliteStore
 
@@ -213,7 +214,7 @@ class Dispatcher:
         receiver = self.book.rules.receivers.get(page.receiver)
         targets = receiver.targets if receiver else ()
         texts = next((one.texts for one in targets if one.index == page.target), Texts())
-        shown = view(claim, now=claim.attempt.at, external_url=self._external_url, notes=_notes(page))
+        shown = view(claim, now=claim.attempt.at, external_url=self._external_url, notes=_notes(page, claim.attempt.at))
         return shown, texts
 
     async def _send(self, claim: Claim, rendered: Rendered) -> None:
@@ -314,11 +315,30 @@ class Dispatcher:
         return known.name if known else "gone"
 
 
-def _notes(page: Page) -> tuple[str, ...]:
-    times = "once" if page.again == 1 else f"{page.again} times"
-    again = (f"Fired again {times} before its resolve was sent.",) if page.again else ()
-    worse = (f"Worse than page {short_id(page.predecessor)}, which it replaces.",) if page.predecessor else ()
-    return again + worse
+def _notes(page: Page, now: Instant) -> tuple[str, ...]:
+    """Say what a person should know of a page beyond its alerts."""
+    return (*_fired_again(page), *_flaps(page, now), *_takes_over(page))
+
+
+def _fired_again(page: Page) -> Iterator[str]:
+    if page.again:
+        times = "once" if page.again == 1 else f"{page.again} times"
+        yield f"Fired again {times} before its resolve was sent."
+
+
+def _flaps(page: Page, now: Instant) -> Iterator[str]:
+    if not page.flapping or page.flap is None or not page.changes:
+        return
+    _, _, hold = page.flap
+    if now - page.changes[-1] < hold:
+        took = span(page.changes[-1] - page.changes[0])
+        closes = f"It closes once nothing fires and it was quiet for {span(hold)}."
+        yield f"Flaps: {len(page.changes)} changes in {took}. {closes}"
+
+
+def _takes_over(page: Page) -> Iterator[str]:
+    if page.predecessor is not None and page.opened_because:
+        yield f"Replaces page {short_id(page.predecessor)}: {page.opened_because}."
 
 
 def _bare(claim: Claim) -> Rendered:

@@ -5,14 +5,15 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from relay.alert import Instant, stable_id
+from relay.alert import Duration, Instant, stable_id
 from relay.decision import Step, Verdict
 from relay.event import Severity
 from relay.page import Member, Page, State, Wanted, short_id
 from relay.rules.classify import Entry, Placement
 from relay.rules.ledger import Held, Ledger, Plan
-from relay.rules.pages import done, linked_key, outgrown, plan
+from relay.rules.pages import LIVE, done, linked_key, outgrown, plan
 from relay.rules.rulebook import Rulebook
+from relay.rules.ruleset import Route
 from relay.rules.silences import NO_SILENCES, Silences
 from relay.rules.staleness import DEAF, Listening
 from relay.rules.suppression.words import clock
@@ -359,7 +360,7 @@ class Desk:
             return page
         wanted = Wanted.OPEN if page.tally else Wanted.QUIET if page.quiet else Wanted.CLOSED
         if (wanted is Wanted.CLOSED) is not (page.wanted is Wanted.CLOSED) and page.id not in self._moved_on:
-            page = flapped(page, self.now)
+            page = flapped(self._with_flap(page), self.now)
         if wanted is Wanted.CLOSED:
             return self._closes(page)
         if page.wanted is Wanted.CLOSED or (page.muted and wanted is Wanted.OPEN and page.delivered is State.CLOSED):
@@ -369,6 +370,13 @@ class Desk:
         page = self._dressed(page) if page.tally else page
         page = replace(page, wanted=wanted, muted=page.muted and wanted is Wanted.QUIET)
         return self._revised(page) if changed else page
+
+    def _with_flap(self, page: Page) -> Page:
+        """Let the rule count that its alerts now bring: a page that opens has none yet."""
+        if not page.tally:
+            return page
+        route = self._book.routes.get(min(_read_tally(key) for key in page.tally)[2])
+        return page if route is None else replace(page, flap=_flap_of(route))
 
     def _begins(self, page: Page) -> Page:
         """Something fires in a page that was closed: the same incident goes on, or a new episode begins."""
@@ -400,6 +408,7 @@ class Desk:
             resolve_after=0,
             sent_content=0,
             sent_firing=0,
+            opened_because="",
         )
 
     def _dressed(self, page: Page) -> Page:
@@ -426,7 +435,7 @@ class Desk:
             regroup_growth=route.regroup.growth,
             regroup_worse=route.regroup.worse_severity,
             hold_resolve=route.hold_resolve.of(severity),
-            flap=None if route.flap is None else (route.flap.changes, route.flap.within, route.flap.hold),
+            flap=_flap_of(route),
             alertmanager_url=self._alertmanager_url or page.alertmanager_url,
         )
 
@@ -452,7 +461,7 @@ class Desk:
     def _resolve_after(self, page: Page) -> Instant:
         """Say until when the resolve of a page is held; 0: not at all."""
         hold = max(page.hold_resolve, page.flap[2] if page.flapping and page.flap else 0)
-        if not hold or page.id in self._moved_on:
+        if not hold or page.id in self._moved_on or page.delivered not in LIVE:
             return 0
         why = "it flaps" if page.flapping else "hold_resolve"
         self._note(
@@ -484,7 +493,7 @@ class Desk:
             predecessor=page.id,
         )
         self._touch(heir.id, changed=True)
-        self.pages[heir.id] = self._transition(heir, changed=True)
+        self.pages[heir.id] = replace(self._transition(heir, changed=True), opened_because=because)
 
     def _replace(self, rows: dict[int, Member], member: Member, page: int) -> None:
         """Put a membership into another page, or another version of it; it is written if it was to be written."""
@@ -536,6 +545,10 @@ def flapped(page: Page, now: Instant) -> Page:
     restless = page.flapping and bool(page.changes) and now - page.changes[-1] < hold
     changes = (*page.changes, now)[-count:]
     return replace(page, changes=changes, flapping=restless or (len(changes) == count and changes[0] > now - within))
+
+
+def _flap_of(route: Route) -> tuple[int, Duration, Duration] | None:
+    return None if route.flap is None else (route.flap.changes, route.flap.within, route.flap.hold)
 
 
 def _tells(before: Member, now: Member) -> bool:
