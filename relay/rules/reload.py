@@ -1,18 +1,17 @@
 """Judge again what fires already: after a reload, at a start, and when another page's delivery changed something."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
 from relay.alert import Alert, Instant, Status, WebhookMessage
-from relay.decision import Decision, Step, Verdict
-from relay.page import Member, Suppression, SuppressionKind, Wanted, short_id
+from relay.decision import Verdict
+from relay.page import Member, Suppression, SuppressionKind, Wanted
 from relay.rules.classify import Classifier, Entry, Placement, keys_of, truncation_fingerprint
 from relay.rules.desk import Desk
-from relay.rules.ledger import Held, Ledger, Lookup, Plan, Recorded
+from relay.rules.ending import Ended, ended, groups_of, record
+from relay.rules.ledger import Held, Ledger, Lookup, Plan
 from relay.rules.pages import LIVE, reached
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import NO_SILENCES, Silences
@@ -87,7 +86,7 @@ def rejudge(
     """
     desk = Desk(ledger, book, now, silences, listening)
     entries = [entry for entry in again.entries if (held := ledger.alerts.get(entry.id)) is not None and held.firing]
-    ended = [one for entry in entries if (one := _grown_old(entry, desk, book, listening)) is not None]
+    over = [one for entry in entries if (one := _grown_old(entry, desk, book, listening)) is not None]
     for entry in entries:
         desk.meet(entry)
     fires = [entry for entry in entries if desk.alerts[entry.id].firing]
@@ -98,20 +97,12 @@ def rejudge(
     desk.leave_alone(ledger.alerts.keys() - {entry.id for entry in entries})
     desk.transition()
     plan = desk.plan()
-    told = ended or plan.pages or desk.noticed
-    return replace(plan, groups=_groups(again, ledger) if told else (), record=_record(fires, ended, desk))
+    told = over or plan.pages or desk.noticed
+    groups = groups_of(ledger.alerts.get(entry.id) for entry in again.entries) if told else ()
+    return replace(plan, groups=groups, record=record(fires, over, desk))
 
 
-class _Ended(NamedTuple):
-    """An alert that counts as over although nobody resolved it."""
-
-    entry: Entry
-    verdict: Verdict
-    pages: tuple[int, ...]
-    because: str
-
-
-def _grown_old(entry: Entry, desk: Desk, book: Rulebook, listening: Listening) -> _Ended | None:
+def _grown_old(entry: Entry, desk: Desk, book: Rulebook, listening: Listening) -> Ended | None:
     """Say whether an alert counts as over; else note whether it is stale."""
     held = desk.alerts[entry.id]
     stale_after = book.rules.stale_after(held.source)
@@ -122,34 +113,12 @@ def _grown_old(entry: Entry, desk: Desk, book: Rulebook, listening: Listening) -
     because = ends(held, listening, stale_after, desk.now, resolves=resolves, shown=shown)
     if because:
         forgotten = not shown and not held.lasts
-        return _Ended(entry, Verdict.FORGOTTEN if forgotten else Verdict.RESOLVES, desk.end(held), because)
+        return ended(entry, Verdict.FORGOTTEN if forgotten else Verdict.RESOLVES, because, desk)
     stale = stale_at(held, listening, stale_after) if is_stale(held, listening, stale_after, desk.now) else 0
     if bool(stale) is not bool(held.stale_at):
         desk.noticed = True
         desk.hold(replace(held, stale_at=stale))
     return None
-
-
-def _record(entries: Sequence[Entry], ended: Sequence[_Ended], desk: Desk) -> Recorded | None:
-    """Write into the journal what changed of alerts that nobody sent a message about."""
-    decisions = [_decision(one.entry, one.verdict, one.pages, (Step("page", one.because),)) for one in ended]
-    for entry in entries:
-        turn = desk.turned(entry.id, Verdict.REPEATS)
-        if turn.verdict is not Verdict.REPEATS:
-            pages = tuple(one.page for one in desk.memberships(entry.id) if one.firing)
-            notes = tuple(note for page in pages for note in desk.notes.get(page, ()))
-            decisions.append(_decision(entry, turn.verdict, pages, (*turn.steps, *notes)))
-    if not decisions:
-        return None
-    outcomes = Counter(one.verdict.value for one in decisions)
-    return Recorded(desk.now, decisions[0].source, "", "", dict(outcomes), tuple(decisions))
-
-
-def _decision(entry: Entry, verdict: Verdict, pages: tuple[int, ...], steps: tuple[Step, ...]) -> Decision:
-    alert = entry.alert
-    name = alert.labels.get("alertname", "")
-    shown = tuple(short_id(page) for page in pages)
-    return Decision(alert.source, alert.fingerprint, name, alert.status.value, verdict, shown, steps)
 
 
 def _settle_in(entry: Entry, desk: Desk) -> None:
@@ -195,11 +164,6 @@ def _go(member: Member, heir: int | None, desk: Desk) -> None:
     desk.put(gone)
     if heir is not None:
         desk.write(replace(desk.pages[member.page], judge_at=desk.now))
-
-
-def _groups(again: Rejudged, ledger: Ledger) -> tuple[tuple[str, str], ...]:
-    held = (ledger.alerts.get(entry.id) for entry in again.entries)
-    return tuple({(one.source, group): None for one in held if one is not None for group in one.groups})
 
 
 def waits_for(ledger: Ledger, page: int) -> Lookup:
