@@ -110,8 +110,9 @@ class _Model:
         return (self._pages[number], *row[1:14], rest, stable_id(key), *row[16:])
 
     def alert_row(self, number: int) -> Row:
-        *row, raw, rest = self._alert_row
-        return (self._alerts[number], *row[1:], self._renumbered(raw, number), self._renumbered(rest, number))
+        *row, raw, rest, stale_source = self._alert_row
+        texts = self._renumbered(raw, number), self._renumbered(rest, number)
+        return (self._alerts[number], *row[1:], *texts, stale_source)
 
     def member_row(self, number: int) -> Row:
         *row, rest = self._member_row

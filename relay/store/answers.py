@@ -13,7 +13,7 @@ from relay.store import codec
 from relay.store.delivery import count_members, shown_members
 from relay.store.ledger import read_alerts, read_page
 from relay.store.queries import query
-from relay.store.views import Counts, Entry, Kind, Seen
+from relay.store.views import Counts, Entry, Kind, Seen, Stale
 
 _FEW = 5_000
 """Up to so many matching pages it is quicker to fetch them all than to walk over the others."""
@@ -21,6 +21,8 @@ _ENTRIES_SEARCHED = 5_000
 """How far back the journal is searched for something it has no index for."""
 _ENTRIES_AT_ONCE = 200
 _LAST = 2**63 - 1
+_STALE_LOOKED_AT = 10_000
+"""Stale alerts whose pages are looked at to count the stale ones."""
 
 _SEVERITIES = tuple(Severity)
 
@@ -123,6 +125,13 @@ def counts(db: Connection) -> Counts:
 
 
 _IN_FLIGHT = -2
+
+
+def stale(db: Connection) -> Stale:
+    """Count what fires and was not heard of for too long."""
+    alerts = {str(source): int(count) for source, count in db.execute(query("answers", "count_stale_alerts"))}
+    (pages,) = db.execute(query("answers", "count_stale_pages"), (_STALE_LOOKED_AT,)).fetchone() if alerts else (0,)
+    return Stale(alerts, pages)
 
 
 def size_bytes(db: Connection) -> int:

@@ -29,7 +29,10 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "attempts": ("id", "page", "integration", "lane", "at", "outcome", "event", "rest"),
 }
 
-COMPUTED: Mapping[str, tuple[str, ...]] = {"pages": ("dedup_hash", "delivered", "told", "is_dead")}
+COMPUTED: Mapping[str, tuple[str, ...]] = {
+    "alerts": ("stale_source",),
+    "pages": ("dedup_hash", "delivered", "told", "is_dead"),
+}
 """Columns written beside those of the struct, for indexes and counts; never read back."""
 
 TOLD = frozenset({State.OPEN, State.UNKNOWN_TRIGGER, State.UNKNOWN_RESOLVE})
@@ -47,7 +50,8 @@ def held_row(alert: Held) -> Row:
     """Lay an alert out as a row of `alerts`."""
     firing = 1 if alert.firing else 0
     times = alert.starts_at, alert.changed_at, alert.heard_at, alert.judge_at
-    return (alert.id, firing, *times, alert.raw, _HELD.rest(alert))
+    stale_source = alert.source if alert.firing and alert.stale_at else None
+    return (alert.id, firing, *times, alert.raw, _HELD.rest(alert), stale_source)
 
 
 def held(row: Row) -> Held:

@@ -19,7 +19,7 @@ from relay.store.keeping import Keep
 from relay.store.ledger import read_ledger, stir
 from relay.store.queries import query
 from relay.store.reader import Reader
-from relay.store.views import Counts, Entry, Known, Seen
+from relay.store.views import Counts, Entry, Known, Seen, Stale
 from relay.store.writer import Writer
 
 Answer = TypeVar("Answer")
@@ -128,6 +128,20 @@ class SqliteStore:
         text = query("clockwork", "firing_of_ours")
         rows = await self._clockwork.ask(lambda db: db.execute(text).fetchall())
         return [held for held in map(codec.held, rows) if held.ours]
+
+    async def stale(self, source: str, after_id: int, limit: int) -> list[Held]:
+        """List stale alerts of a source by id, from the first one after `after_id` (start with -1).
+
+        Only those that fire in a page that PagerDuty may hold open, or that is to be opened.
+        """
+        bounds = {"source": source, "after": after_id, "limit": limit}
+        text = query("clockwork", "stale_alerts")
+        return [codec.held(row) for row in await self._clockwork.ask(lambda db: db.execute(text, bounds).fetchall())]
+
+    async def any_firing(self, alerts: Collection[int]) -> bool:
+        """Say whether one of these fires."""
+        text, ids = query("clockwork", "any_firing"), codec.ids(alerts)
+        return await self._clockwork.ask(lambda db: db.execute(text, (ids,)).fetchone()) is not None
 
     async def spread(self, now: Instant, limit: int) -> bool:
         """Make at most `limit` of those due who watch a key at which something changed; False once none is left."""
@@ -274,6 +288,10 @@ class SqliteStore:
     async def counts(self) -> Counts:
         """Count the pages by what they are and what they wait for, in constant time."""
         return await self._people.ask(answers.counts)
+
+    async def count_stale(self) -> Stale:
+        """Count what fires and was not heard of for too long."""
+        return await self._people.ask(answers.stale)
 
     async def size_bytes(self) -> int:
         """Say how large the database is, without its log."""

@@ -30,6 +30,15 @@ class Entry(msgspec.Struct, frozen=True):
     record: Recorded
 
 
+class Stale(NamedTuple):
+    """How much fires that was not heard of for too long."""
+
+    alerts: Mapping[str, int]
+    """By source; only those that have any."""
+    pages: int
+    """In which all that fires is stale; those of the first 10,000 alerts are counted."""
+
+
 class Known(NamedTuple):
     """An integration as the last configuration named it."""
 

@@ -207,13 +207,16 @@ async def test_a_store_left_by_a_kill_can_be_looked_at(tmp_path: Path) -> None:
         ("clockwork", "alerts_over", "SEARCH alerts USING INDEX alerts_resolved (changed_at<?)"),
         ("delivery", "judge_where_leaving_for", "SEARCH members USING INDEX members_leaving (leaving=?)"),
         ("answers", "oldest", "SEARCH pages USING INDEX pages_oldest (lane=?)"),
+        ("clockwork", "stale_alerts", "SEARCH alerts USING INDEX alerts_stale (stale_source=? AND id>?)"),
+        ("answers", "count_stale_alerts", "SEARCH alerts USING COVERING INDEX alerts_stale (stale_source>?)"),
+        ("answers", "count_stale_pages", "SEARCH alerts USING COVERING INDEX alerts_stale (stale_source>?)"),
     ],
 )
 def test_what_is_asked_often_is_answered_by_an_index(tmp_path: Path, file: str, name: str, index: str) -> None:
     connect.prepare(tmp_path)
     with closing(connect.writing(tmp_path)) as db:
         text = query(file, name)
-        named = {word: 1 for word in ("now", "before", "limit", "at", "page", "after") if f":{word}" in text}
+        named = {word: 1 for word in ("now", "before", "limit", "at", "page", "after", "source") if f":{word}" in text}
         steps = db.execute(f"EXPLAIN QUERY PLAN {text}", named or ("[1]",) * text.count("?")).fetchall()
 
     assert index in [step[3] for step in steps]

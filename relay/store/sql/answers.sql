@@ -60,6 +60,21 @@ SELECT {alerts} FROM alerts WHERE id IN (SELECT alert FROM members WHERE page = 
 SELECT integration, wanted, delivered, severity, waits, dead, sum(n) FROM tally
 GROUP BY integration, wanted, delivered, severity, waits, dead HAVING sum(n) > 0;
 
+-- name: count_stale_alerts
+SELECT stale_source, count(*) FROM alerts INDEXED BY alerts_stale WHERE stale_source IS NOT NULL GROUP BY stale_source;
+
+-- name: count_stale_pages
+-- All that fires in them is stale. Looked for among the pages of so many stale alerts.
+SELECT count(*) FROM (
+    SELECT DISTINCT page FROM (
+        SELECT id FROM alerts INDEXED BY alerts_stale WHERE stale_source IS NOT NULL LIMIT ?
+    ) AS stale CROSS JOIN members ON members.alert = stale.id AND members.firing = 1
+) AS some
+WHERE NOT EXISTS (
+    SELECT 1 FROM members CROSS JOIN alerts ON alerts.id = members.alert
+    WHERE members.page = some.page AND members.firing = 1 AND alerts.stale_source IS NULL
+);
+
 -- name: oldest
 SELECT lane.value, (
     SELECT changed_at FROM pages INDEXED BY pages_oldest

@@ -48,6 +48,19 @@ FROM alerts INDEXED BY alerts_of_ours WHERE firing = 1 AND judge_at IS NULL;
 SELECT {alerts}
 FROM alerts INDEXED BY alerts_by_id WHERE id > ? AND firing = 1 ORDER BY id LIMIT ?;
 
+-- name: stale_alerts
+-- Those in a page that PagerDuty may hold open, or that is to be opened.
+SELECT {alerts}
+FROM alerts INDEXED BY alerts_stale
+WHERE stale_source = :source AND alerts.id > :after AND EXISTS (
+    SELECT 1 FROM members CROSS JOIN pages ON pages.id = members.page
+    WHERE members.alert = alerts.id AND members.firing = 1 AND (pages.wanted = 'open' OR pages.told <> '')
+)
+ORDER BY alerts.id LIMIT :limit;
+
+-- name: any_firing
+SELECT 1 FROM json_each(?) AS wanted CROSS JOIN alerts ON alerts.id = wanted.value WHERE firing = 1 LIMIT 1;
+
 -- name: put_back_in_flight
 -- What a crash left in hand: nobody knows whether PagerDuty got it, so it is due again.
 UPDATE pages SET in_flight = 0, lane = ifnull(lane, (

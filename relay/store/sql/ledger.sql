@@ -32,7 +32,8 @@ DELETE FROM members WHERE page = ? AND alert = ?;
 INSERT INTO alerts ({columns}) VALUES {rows}
 ON CONFLICT (id) DO UPDATE SET
     firing = excluded.firing, starts_at = excluded.starts_at, changed_at = excluded.changed_at,
-    heard_at = excluded.heard_at, judge_at = excluded.judge_at, raw = excluded.raw, rest = excluded.rest;
+    heard_at = excluded.heard_at, judge_at = excluded.judge_at, raw = excluded.raw, rest = excluded.rest,
+    stale_source = excluded.stale_source;
 
 -- name: inhibitors
 -- Of those who inhibit at each key, in either role (0 and 1), one that is there and the one that is absent latest, whoever

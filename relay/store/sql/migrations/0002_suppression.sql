@@ -2,6 +2,10 @@
 
 ALTER TABLE alerts ADD COLUMN judge_at INTEGER;
 CREATE INDEX alerts_to_judge ON alerts (judge_at) WHERE judge_at IS NOT NULL;
+
+-- The source of an alert that fires and was not heard of for too long; of others nothing.
+ALTER TABLE alerts ADD COLUMN stale_source TEXT;
+CREATE INDEX alerts_stale ON alerts (stale_source, id) WHERE stale_source IS NOT NULL;
 -- What the relay itself says is never due; all else that fires is, once it was judged by a version that knows of this.
 CREATE INDEX alerts_of_ours ON alerts (id) WHERE firing = 1 AND judge_at IS NULL;
 
