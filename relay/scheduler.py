@@ -155,6 +155,7 @@ class Scheduler:
         """Judge every firing alert again by the rules that count, in batches, and re-plan pages whose keys changed."""
         book = self.book
         self._rejudge = False
+        await self._write_heard(at_once=True)  # a window judges by when an alert was heard
         await self._mark_keys(book)
         after = -1
         while held := await self._store.firing(after, BATCH):
