@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from relay.alert import Duration, Instant, stable_id
 from relay.decision import Step, Verdict
 from relay.event import Severity
-from relay.page import Member, Page, State, Wanted, short_id
+from relay.page import Member, Page, State, Suppression, SuppressionKind, Wanted, short_id
 from relay.rules.classify import Entry, Placement
 from relay.rules.ledger import Held, Ledger, Plan
 from relay.rules.pages import LIVE, done, linked_key, outgrown, plan
@@ -20,6 +20,7 @@ from relay.rules.suppression.words import clock
 from relay.rules.suppressor import Suppressor, dropped
 
 _WORDS = tuple(Severity)
+UNROUTED = Suppression(SuppressionKind.UNROUTED, "no route sends it to PagerDuty any more")
 
 
 class Join(NamedTuple):
@@ -72,6 +73,8 @@ class Desk:
         """Where the alerts placed in a page go, until the pages' states change."""
         self._counted: dict[int, dict[str, int]] = {}
         """By page, what is still to be added to its tally: one new row for a thousand members."""
+        self._quieted: dict[int, tuple[int, int, str]] = {}
+        """By page, the worst member that is quiet by what was judged here: (rank, order, route)."""
         self._shapes: dict[int, int] = {}
         """By page, what is still to be put into its shape."""
         self._written: dict[tuple[int, int], Member] = {}
@@ -140,14 +143,17 @@ class Desk:
         steps += tuple(Step("suppression", because) for because in lowered)
         if verdict is not Verdict.REPEATS:
             return Turn(Verdict.SUPPRESSED if quiet else verdict, steps)
-        before = {page: one for page, one in self._before.get(alert, {}).items() if one.firing and page in rows}
+        known = ((self.moved_to(page), one) for page, one in self._before.get(alert, {}).items() if one.firing)
+        before = {page: one for page, one in known if page in rows}
         if not any(_tells(one, rows[page]) for page, one in before.items()):
             return Turn(verdict, steps)
         if quiet:
             return Turn(Verdict.SUPPRESSED, steps)
         over = dict.fromkeys(one for member in before.values() for one in member.suppressions)
         ended = tuple(Step("suppression", f"over: {one.because}") for one in over if one not in reasons)
-        return Turn(Verdict.JOINS, (*ended, *steps))
+        loud = [self.ledger.pages.get(page) for page, one in rows.items() if not one.suppressions]
+        opens = any(page is None or (page.wanted is Wanted.QUIET and page.delivered not in LIVE) for page in loud)
+        return Turn(Verdict.OPENS if opens else Verdict.JOINS, (*ended, *steps))
 
     def join(self, entry: Entry, place: Placement) -> Join:
         """Let a firing alert join the page it is placed in, or judge it again if it is there."""
@@ -244,6 +250,9 @@ class Desk:
             page = self.pages[member.page]
             waiting = page.waiting + by if member.waits else page.waiting
             self.pages[page.id] = replace(page, quiet=page.quiet + by, waiting=waiting)
+            if by > 0 and UNROUTED not in member.suppressions:
+                place = member.severity.rank, member.order, member.route
+                self._quieted[member.page] = min(place, self._quieted.get(member.page, place))
             return
         counted, key = self._counted.setdefault(member.page, {}), member.tally_key
         counted[key] = counted.get(key, 0) + by
@@ -342,6 +351,12 @@ class Desk:
         self.pages[page.id] = page
         self._touch(page.id, changed=False)
 
+    def dress(self) -> None:
+        """Have pages that stay as they are follow their routes' settings, which an edit may have changed."""
+        for page in self.pages.values():
+            if page.tally and not page.handed_over and self._dressed(page) != page:
+                self._touch(page.id, changed=False)
+
     def transition(self) -> None:
         """Say what is wanted of each page that was touched, and when its next delivery is due."""
         self._places.clear()
@@ -367,7 +382,10 @@ class Desk:
             page = self._begins(page)
         if page.wanted is Wanted.QUIET and wanted is Wanted.OPEN and page.delivered is State.NEVER:
             page = replace(page, changed_at=self.now)
-        page = self._dressed(page) if page.tally else page
+        if page.tally:
+            page = self._dressed(page)
+        elif page.id in self._quieted:  # what a mute does is said by the route of the worst that it takes
+            page = self._styled(page, self._quieted[page.id][2])
         page = replace(page, wanted=wanted, muted=page.muted and wanted is Wanted.QUIET)
         return self._revised(page) if changed else page
 
@@ -405,6 +423,7 @@ class Desk:
             last_error="",
             muted=False,
             acknowledged=False,
+            acknowledging=False,
             resolve_after=0,
             sent_content=0,
             sent_firing=0,
@@ -413,12 +432,14 @@ class Desk:
 
     def _dressed(self, page: Page) -> Page:
         """Give a page the severity and the route settings of its worst firing member."""
-        rank, order, route_id = min(_read_tally(key) for key in page.tally)
-        del order
+        rank, _, route_id = min(_read_tally(key) for key in page.tally)
         worst = _WORDS[rank]
         fixed = page.sent_severity is not None and page.delivered in (State.OPEN, State.UNKNOWN_TRIGGER)
         severity = min(worst, page.severity, key=lambda word: word.rank) if fixed else worst
-        page = replace(page, severity=severity)
+        return self._styled(replace(page, severity=severity), route_id)
+
+    def _styled(self, page: Page, route_id: str) -> Page:
+        """Give a page the settings of a route that brings it an alert."""
         route = self._book.routes.get(route_id)
         target = self._book.target(route.receiver, page.integration) if route else None
         if route is None or target is None:
@@ -434,7 +455,7 @@ class Desk:
             regroup_urgency=route.regroup.urgency,
             regroup_growth=route.regroup.growth,
             regroup_worse=route.regroup.worse_severity,
-            hold_resolve=route.hold_resolve.of(severity),
+            hold_resolve=route.hold_resolve.of(page.severity),
             flap=_flap_of(route),
             alertmanager_url=self._alertmanager_url or page.alertmanager_url,
         )

@@ -31,7 +31,7 @@ async def test_what_still_fires_after_its_hold_pages_at_acceptance_plus_hold_wha
         assert relay.sent() == ["300 s trigger Disk warning"]
         assert (await relay.journal(alertname="Disk"))[-1] == (
             "12:05:00",
-            "joins",
+            "opens",
             "over: hold_trigger: pages if it still fires at 12:05:00 UTC",
         )
 

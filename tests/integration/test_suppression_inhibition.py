@@ -53,7 +53,7 @@ async def test_while_the_source_fires_the_target_pages_nobody_and_once_it_ends_i
         await relay.post(over(source()))
 
         assert relay.sent() == ["1800 s resolve NodeDown", "1800 s trigger Disk warning"]
-        assert (await relay.journal(alertname="Disk"))[-1] == ("12:30:00", "joins", f"over: {INHIBITED}")
+        assert (await relay.journal(alertname="Disk"))[-1] == ("12:30:00", "opens", f"over: {INHIBITED}")
         await relay.post(over(target()))
         await relay.wait(1)
         assert relay.sent() == ["1801 s resolve Disk"]
@@ -356,7 +356,7 @@ async def test_a_reload_that_takes_the_rule_out_lets_the_target_page(tmp_path: P
         await relay.reload(config(SILENT_ROUTE))
 
         assert relay.sent() == ["60 s trigger Disk warning"]
-        assert (await relay.journal(alertname="Disk"))[-1] == ("12:01:00", "joins", f"over: {INHIBITED}")
+        assert (await relay.journal(alertname="Disk"))[-1] == ("12:01:00", "opens", f"over: {INHIBITED}")
 
 
 @RESTLESS
@@ -405,7 +405,7 @@ async def test_a_source_that_is_absent_inhibits_for_an_hour_and_each_target_says
         await relay.wait(1)
 
         assert relay.sent() == ["4200 s trigger Disk warning"]
-        assert (await relay.journal(alertname="Disk"))[-1] == ("13:10:00", "joins", f"over: {says}")
+        assert (await relay.journal(alertname="Disk"))[-1] == ("13:10:00", "opens", f"over: {says}")
 
 
 @RESTLESS
@@ -436,7 +436,7 @@ async def test_a_source_that_is_stale_no_longer_inhibits(tmp_path: Path) -> None
         sent = relay.sent()
 
         assert sent[0] == "3600 s trigger Disk warning"
-        assert [verdict for at, verdict, _ in await relay.journal(alertname="Disk") if at >= "13:00"] == ["joins"]
+        assert [verdict for at, verdict, _ in await relay.journal(alertname="Disk") if at >= "13:00"] == ["opens"]
 
 
 @RESTLESS
