@@ -182,6 +182,9 @@ class Metrics:
                 self._requests[source, code].inc(0)
             self._bytes[(source,)].inc(0)
             self._truncated[(source,)].inc(0)
+            self._polls[(source,)].inc(0)
+            self._poll_failures[(source,)].inc(0)
+            self._stale_alerts[(source,)].inc(0)
             for severity in (*SEVERITIES, "none"):
                 self._received[source, "firing", severity].inc(0)
                 self._received[source, "resolved", severity].inc(0)
@@ -250,6 +253,21 @@ class Metrics:
     def heard(self, source: str, at: int) -> None:
         """Note when (in microseconds) a source last spoke."""
         self._last_heard[(self.source(source),)].set(at / _MICROSECONDS)
+
+    def polled(self, source: str, *, failed: bool) -> None:
+        """Count one round of questions to a source's Alertmanagers; `failed`: one of them gave no answer to go by."""
+        self._polls[(self.source(source),)].inc()
+        if failed:
+            self._poll_failures[(self.source(source),)].inc()
+
+    def stale(self, alerts: Mapping[str, int], pages: int) -> None:
+        """Say how many alerts, by source, and pages fire that were not heard of for too long."""
+        counted: Tally[str] = Tally()
+        for source, count in alerts.items():
+            counted[self.source(source)] += count
+        for source in counted.keys() | {values[0] for values in self._stale_alerts}:
+            self._stale_alerts[(source,)].set(counted[source])
+        self._stale_pages.set(pages)
 
     # Delivery
 
@@ -365,6 +383,16 @@ class Metrics:
             "suppressed", "Alerts that fire and were put to quiet in a page, by what did it.", "reason"
         )
         self._last_heard = self._gauge("source_last_heard_timestamp_seconds", "When a source was last heard.", "source")
+        self._stale_alerts = self._gauge(
+            "stale_alerts", "Alerts that fire and were not heard of for the `stale_after` of their source.", "source"
+        )
+        self._stale_pages = self._gauge("stale_pages", "Pages in which all that fires is stale.")[()]
+        self._polls = self._counter(
+            "alertmanager_polls", "Times that a source's Alertmanagers were asked about stale alerts.", "source"
+        )
+        self._poll_failures = self._counter(
+            "alertmanager_poll_failures", "Those in which one of them gave no answer to go by.", "source"
+        )
         self._request_seconds = self._histogram(
             "webhook_request_duration_seconds", "Time to answer a webhook, from its headers to its answer.", _FAST
         )[()]
