@@ -188,6 +188,8 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     """`on_mute` was carried out since it became quiet."""
     acknowledged: bool = False
     """The relay may have acknowledged it at PagerDuty (`on_mute: acknowledge`): nobody is notified of it any more."""
+    acknowledging: bool = False
+    """While such an acknowledgement is on its way: it may count before its answer is known."""
     trigger_after: Instant = 0
     """`group_wait`: its first trigger waits until then."""
     resolve_after: Instant = 0

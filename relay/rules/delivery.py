@@ -28,7 +28,7 @@ def start(page: Page, now: Instant, book: Rulebook, timeout: Duration) -> Starte
         return Started(_idle(page, now), None)
     lines = _put(page.lines, _begun(line, action, now, timeout))
     opened, shown = page.sent_severity, page.shown_severity
-    firing, acknowledged = page.sent_firing, page.acknowledged or action is Action.ACKNOWLEDGE
+    firing, acknowledged = page.sent_firing, page.acknowledged or page.acknowledging
     if action is Action.TRIGGER and (opened is None or page.delivered not in (State.OPEN, State.UNKNOWN_TRIGGER)):
         opened, shown, firing, acknowledged = page.severity, None, page.firing, False
     started = replace(
@@ -39,6 +39,7 @@ def start(page: Page, now: Instant, book: Rulebook, timeout: Duration) -> Starte
         shown_severity=shown,
         sent_firing=firing,
         acknowledged=acknowledged,
+        acknowledging=action is Action.ACKNOWLEDGE,
     )
     attempt = Attempt(
         id=0,
@@ -125,10 +126,10 @@ def settle(
             ended = replace(attempt, outcome="delivered")
         case Retry(reason, message):
             page = _retry(page, line, outcome, now, jitter)
-            page = page if outcome.ambiguous else _not_acknowledged(page, attempt)
+            page = _acknowledged(page, attempt, taken=outcome.ambiguous)
             ended = replace(attempt, outcome="retry", reason=reason, message=message)
         case Rejected(reason, message):
-            page = _not_acknowledged(_fall_back(page, line), attempt)
+            page = _acknowledged(_fall_back(page, line), attempt, taken=False)
             dead = f"{reason}: {message}" if message else reason
             superseded = attempt.revision != page.revision or attempt.episode != page.episode
             page = replace(page, dead="" if superseded else dead, last_error=dead, failures=page.failures + 1)
@@ -173,7 +174,7 @@ def _delivered(page: Page, attempt: Attempt, line: Line | None, now: Instant, di
             sent_revision=attempt.revision if attempt.episode == page.episode else page.sent_revision,
         )
     if attempt.action is Action.ACKNOWLEDGE:
-        return replace(page, muted=True)
+        return replace(_acknowledged(page, attempt, taken=True), muted=True)
     current = attempt.revision == page.revision
     return replace(
         page,
@@ -198,11 +199,11 @@ def _retry(page: Page, line: Line | None, outcome: Retry, now: Instant, jitter: 
     return replace(page, failures=failures, last_error=error, due_at=now + wait, delay=wait)
 
 
-def _not_acknowledged(page: Page, attempt: Attempt) -> Page:
-    """PagerDuty certainly did not take the acknowledgement; an earlier one it may have taken."""
-    if attempt.action is not Action.ACKNOWLEDGE or page.failures > 1:
+def _acknowledged(page: Page, attempt: Attempt, *, taken: bool) -> Page:
+    """Note whether PagerDuty may have taken an acknowledgement: an earlier one counts all the same."""
+    if attempt.action is not Action.ACKNOWLEDGE:
         return page
-    return replace(page, acknowledged=page.muted)
+    return replace(page, acknowledged=page.acknowledged or (taken and page.acknowledging), acknowledging=False)
 
 
 def _fall_back(page: Page, line: Line | None) -> Page:

@@ -77,7 +77,7 @@ def outgrown(page: Page) -> str:
     live = page.delivered in (State.OPEN, State.UNKNOWN_TRIGGER)
     if page.wanted is not Wanted.OPEN or page.handed_over or opened is None or not live:
         return ""
-    if page.acknowledged:
+    if page.acknowledged or page.acknowledging:
         return "it was acknowledged while it was muted: PagerDuty would notify nobody"
     rises = page.severity.rank < opened.rank
     if rises and (page.regroup_worse or (page.regroup_urgency and page.severity.urgent and not opened.urgent)):

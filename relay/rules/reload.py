@@ -7,17 +7,15 @@ from msgspec.structs import replace
 
 from relay.alert import Alert, Instant, Status, WebhookMessage
 from relay.decision import Verdict
-from relay.page import Member, Suppression, SuppressionKind, Wanted
+from relay.page import Member, Wanted
 from relay.rules.classify import Classifier, Entry, Placement, keys_of, truncation_fingerprint
-from relay.rules.desk import Desk
+from relay.rules.desk import UNROUTED, Desk
 from relay.rules.ending import Ended, ended, groups_of, record
 from relay.rules.ledger import Held, Ledger, Lookup, Plan
 from relay.rules.pages import LIVE, reached
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import NO_SILENCES, Silences
 from relay.rules.staleness import DEAF, Listening, ends, is_stale, stale_at
-
-UNROUTED = Suppression(SuppressionKind.UNROUTED, "no route sends it to PagerDuty any more")
 
 
 class Rejudged(msgspec.Struct, frozen=True):
@@ -95,6 +93,7 @@ def rejudge(
     for entry in entries:
         desk.remember(entry)
     desk.leave_alone(ledger.alerts.keys() - {entry.id for entry in entries})
+    desk.dress()
     desk.transition()
     plan = desk.plan()
     told = over or plan.pages or desk.noticed

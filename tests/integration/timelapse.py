@@ -229,7 +229,10 @@ class Relay:
     async def _due(self) -> Instant | None:
         """Say when something is next due."""
         known = [await self.store.next_judgement(), self.silencer.current.next_change(self.now)]
-        known += [due for _, _, due in await self.store.heads(self.now)]
+        known += [
+            max(due, self.now + SECOND // 2) if self._closed(integration) else due
+            for integration, _, due in await self.store.heads(self.now)
+        ]
         return min((at for at in known if at is not None), default=None)
 
     async def _delivered(self) -> None:
@@ -243,9 +246,15 @@ class Relay:
     async def _busy(self) -> bool:
         for _ in range(2):  # what is on its way at the first look may be due again at the second
             heads = await self.store.heads(self.now)
-            if any(due <= self.now for _, _, due in heads) or any((await self.store.counts()).in_flight.values()):
+            ready = [due for integration, _, due in heads if not self._closed(integration)]
+            if any(due <= self.now for due in ready) or any((await self.store.counts()).in_flight.values()):
                 return True
         return False
+
+    def _closed(self, integration: str) -> bool:
+        """Say whether PagerDuty asked for a pause."""
+        window = self.dispatcher.windows().get(integration)
+        return window is not None and window.closed(self.now)
 
     async def open(self) -> None:
         """Open it, as a start does."""

@@ -183,7 +183,8 @@ def test_downgrade_pages_at_most_as_a_warning_until_the_window_ends(
 ) -> None:
     found = rules(tmp_path, "downgrade", NIGHTS)
 
-    words = 'muted by time interval "nights"; outside: downgrade, so it pages as warning until that is over'
+    mute = 'muted by time interval "nights" until 2026-11-24 06:00 UTC'
+    words = f"{mute}; outside: downgrade, so it pages as warning for so long"
     inside = judged(found, at("2026-11-23T23:00"), severity=severity)
     assert inside == Found(severity=paged, because=words if paged else "", again=at("2026-11-24T06:00"))
     assert judged(found, at("2026-11-24T06:00"), severity=severity) == Found(again=at("2026-11-24T22:00"))

@@ -31,7 +31,8 @@ def judge(case: Case) -> Found:
     if case.route.outside == "downgrade":
         if not case.severity.urgent:
             return Found(again=again)
-        because = f"{_title(*muting)}; outside: downgrade, so it pages as warning until that is over"
+        ends = _ends(_end(mute, active, again))
+        because = f"{_title(*muting)} {ends}; outside: downgrade, so it pages as warning for so long"
         return Found(severity=Severity.WARNING, because=because, again=again)
     return Found(_quiet(case, *muting, _end(mute, active, again), _muting(mute, active, case.joined_at)), again=again)
 
@@ -56,7 +57,7 @@ def _muting(mute: _Windows, active: _Windows, at: Instant) -> _Muting | None:
 def _quiet(
     case: Case, kind: SuppressionKind, windows: Sequence[Window], end: Instant | None, joined: _Muting | None
 ) -> Suppression:
-    ends = f"until {_when(end)}" if end is not None else "with no end in sight"
+    ends = _ends(end)
     if case.route.outside == "hold":
         return Suppression(kind, f"{_title(kind, windows)} {ends}; outside: hold, so it pages then if it fires", end)
     if joined is None:
@@ -101,6 +102,10 @@ def _title(kind: SuppressionKind, windows: Sequence[Window]) -> str:
     if kind is SuppressionKind.MUTE_TIME_INTERVAL:
         return f"muted by time interval {names}"
     return f"outside of active time interval {names}"
+
+
+def _ends(end: Instant | None) -> str:
+    return f"until {_when(end)}" if end is not None else "with no end in sight"
 
 
 def _when(at: Instant) -> str:
