@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 
-from relay.alert import MINUTE, SECOND, Duration, Instant, alert_id
+from relay.alert import SECOND, Duration, Instant, alert_id
 from relay.alertmanager import AlertmanagerClient, Fault, State
 from relay.errors import StoreError
 from relay.logs import Log
@@ -20,7 +20,7 @@ from relay.rules.rulebook import Rulebook
 from relay.rules.ruleset import Source
 from relay.store import SqliteStore
 
-TICK: Duration = MINUTE
+TICK: Duration = 15 * SECOND
 BATCH = 500
 """Alerts looked at, and ended, at once."""
 LOOKED_UP = 1_000

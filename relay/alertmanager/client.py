@@ -1,6 +1,7 @@
 """Asks one Alertmanager what it knows: every alert, muted ones too, and for how long it has run."""
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -186,14 +187,19 @@ def _words(error: Exception) -> str:
         case aiohttp.ClientSSLError():
             return "TLS failed"
         case aiohttp.ClientConnectorError():
-            return f"cannot connect: {error.os_error.strerror or type(error.os_error).__name__}"
+            return f"cannot connect: {_cause(error.os_error)}"
         case TimeoutError():
             return "no answer in time"
         case aiohttp.InvalidURL():
             return "its URL cannot be used"
         case aiohttp.ClientResponseError():
             return "its answer is not HTTP"
-        case OSError() if error.strerror:
-            return f"the connection broke: {error.strerror}"
+        case OSError():
+            return f"the connection broke: {_cause(error)}"
         case _:
             return "the connection broke"
+
+
+def _cause(error: OSError) -> str:
+    """Say what happened as the system names it: Python's own words have addresses in them."""
+    return os.strerror(error.errno) if error.errno else type(error).__name__
