@@ -14,8 +14,11 @@ from typing import Any, NamedTuple
 
 from click.testing import CliRunner
 
-from relay.alert import MINUTE, SECOND, Instant, fingerprint_of, moment
+from relay.alert import DAY, MINUTE, SECOND, Instant, fingerprint_of, moment
+from relay.alertmanager import AlertmanagerClient, State
+from relay.alertmanager.client import Wanted
 from relay.cli.explain import explain
+from relay.evidence import Evidence
 from relay.logs import Log
 from relay.metrics import Metrics
 from relay.rules.silences import Silence
@@ -70,6 +73,7 @@ def read(story: str) -> list[Line]:
 async def play(relay: Relay, story: str) -> None:
     """Play a story; AssertionError names the line that is not true."""
     player = _Player(relay, watch(relay))
+    player.evidence = enquiry(relay, player)
     for line in read(story):
         await player.play(line)
     await player.nothing("the end")
@@ -87,16 +91,48 @@ def watch(relay: Relay) -> Watchkeeper | None:
     return keeper
 
 
+def enquiry(relay: Relay, player: "_Player") -> Evidence | None:
+    """Put the enquiry beside a relay whose file says where Alertmanager's API is; the story's Alertmanager answers."""
+    if not any(source.alertmanager_urls for source in relay.book.rules.sources.values()):
+        return None
+    return Evidence(
+        relay.store,
+        relay.book,
+        relay.recall,
+        _Asked(player),
+        clock=relay.clock,
+        steady=relay.clock,
+        wake=relay.dispatcher.wake,
+        metrics=Metrics("test"),
+        log=Log(relay.clock, stream=relay),  # type: ignore[arg-type]
+    )
+
+
+class _Asked(AlertmanagerClient):
+    """Asks the story's Alertmanager, which has run for a day."""
+
+    def __init__(self, player: "_Player") -> None:
+        super().__init__()
+        self._player = player
+
+    async def ask(self, url: str, wanted: Wanted | None = None) -> State:
+        firing = {fingerprint for group in self._player.groups.values() for fingerprint in group}
+        return State(frozenset(firing | self._player.muted), wanted=False, uptime=DAY)
+
+
 @dataclass
 class _Player:
     """An Alertmanager that groups by alertname, a Prometheus, and whoever looks at PagerDuty."""
 
     relay: Relay
     watch: Watchkeeper | None
+    evidence: Evidence | None = None
     groups: dict[tuple[str, str], dict[str, dict[str, Any]]] = field(default_factory=dict)
     """By source and alertname: the firing alerts that Alertmanager names, by fingerprint."""
     known: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
     """By fingerprint: source and labels."""
+    muted: set[str] = field(default_factory=set)
+    """What Alertmanager itself keeps quiet: it knows of it, and says so if it is asked."""
     silences: list[Silence] = field(default_factory=list)
     open: set[str] = field(default_factory=set)
     names: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -125,7 +161,7 @@ class _Player:
                 await self.relay.restart()
             case "sends" | "states":
                 await self._posts(rest, ends=verb == "sends")
-            case "fires" | "repeats" | "resolves" | "vanishes":
+            case "fires" | "repeats" | "resolves" | "vanishes" | "loses":
                 await self._webhook(verb, rest)
             case _:
                 raise AssertionError(f"no verb of a story: {line.text}")
@@ -138,7 +174,7 @@ class _Player:
     async def _wait(self, until: Instant) -> None:
         """Let it become that time, in steps: who was heard is written down, and the watch looks around."""
         assert until >= self.relay.now, "a story begins at Monday noon or later"
-        step = MINUTE if self.watch is not None else until - self.relay.now
+        step = MINUTE if self.watch is not None or self.evidence is not None else until - self.relay.now
         looks = [self.relay.now + HEARD_EVERY, *range(self.relay.now + step, until, step or 1), until]
         for at in sorted(at for at in looks if at <= until):
             await self.relay.wait((at - self.relay.now) / SECOND)
@@ -147,6 +183,8 @@ class _Player:
     async def _look_around(self) -> None:
         if self.watch is not None:
             await self.watch.tick()
+        if self.evidence is not None:
+            await self.evidence.tick()
         await self.relay.settle()
 
     # What PagerDuty sees
@@ -217,10 +255,12 @@ class _Player:
         named = dict(group)
         if verb == "resolves":
             named[fingerprint] = {**group[fingerprint], "status": "resolved", "endsAt": _time(self.relay.now)}
-        if verb in ("resolves", "vanishes"):
+        if verb in ("resolves", "vanishes", "loses"):
             del group[fingerprint]
-        if verb == "vanishes":
+        if verb in ("vanishes", "loses"):
             named = dict(group)
+        if verb == "vanishes":
+            self.muted.add(fingerprint)
         if named:  # an Alertmanager with nothing to say says nothing
             key = f'{{}}:{{alertname="{labels["alertname"]}"}}'
             body = {"version": "4", "groupKey": key, "receiver": "relay", "alerts": list(named.values())}
