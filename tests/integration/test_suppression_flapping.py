@@ -135,3 +135,19 @@ async def test_a_reload_that_takes_the_rule_out_still_closes_the_page_when_its_h
 
         await change(relay, 2)
         assert [call.split()[2] for call in relay.sent()] == ["trigger", "resolve"]
+
+
+@RESTLESS
+async def test_it_flaps_until_it_was_quiet_for_the_hold_however_slow_it_becomes(tmp_path: Path, restless: bool) -> None:
+    flap = {"changes": "5", "within": "5m", "hold": "15m"}
+    async with open_relay(tmp_path, config(flap=flap), restless=restless) as relay:
+        await change(relay, 5)
+        relay.sent()
+        for _ in range(3):
+            await relay.post(resolved("Disk"))
+            await relay.wait(minutes(14))
+            await relay.post(fires("Disk"))
+            await relay.wait(minutes(14))
+        await relay.post(resolved("Disk"))
+        await relay.wait(minutes(60))
+        assert relay.sent() == ["6240 s resolve Disk"]

@@ -426,16 +426,17 @@ async def test_a_source_that_was_absent_and_is_heard_again_inhibits_again(tmp_pa
         assert relay.sent() == []
 
 
-async def test_a_source_that_is_stale_no_longer_inhibits(tmp_path: Path) -> None:
-    settings = config(SILENT_ROUTE, rules=[RULE], top={"sources": [{"name": "east", "repeat_interval": "30m"}]})
-    async with open_relay(tmp_path, settings) as relay:
+@pytest.mark.parametrize("shown", [True, False], ids=["in an open page", "in none"])
+async def test_a_source_that_is_stale_no_longer_inhibits(tmp_path: Path, shown: bool) -> None:
+    routes = () if shown else (SILENT_ROUTE,)
+    sources = [{"name": "east", "repeat_interval": "30m", "native_keys": "true"}]
+    async with open_relay(tmp_path, config(*routes, rules=[RULE], top={"sources": sources})) as relay:
         await relay.post(source(), source_="east")
         for _ in range(7):
             await relay.post(target(), source_="east")
             await relay.wait(minutes(10))
-        sent = relay.sent()
 
-        assert sent[0] == "3600 s trigger Disk warning"
+        assert [call for call in relay.sent() if "trigger Disk" in call] == ["3600 s trigger Disk warning"]
         assert [verdict for at, verdict, _ in await relay.journal(alertname="Disk") if at >= "13:00"] == ["opens"]
 
 
@@ -451,3 +452,34 @@ async def test_what_is_explained_names_the_rule_and_the_source(tmp_path: Path, r
         (told,) = await relay.explain(target())
 
         assert told["steps"][-1] == INHIBITED
+
+
+@RESTLESS
+async def test_a_source_that_is_kept_quiet_itself_inhibits_all_the_same(tmp_path: Path, restless: bool) -> None:
+    """As in Alertmanager: whatever fires is a source, also what a silence or another rule keeps quiet."""
+    site = {"name": "site", "source_matchers": ['alertname="SiteDown"'], "target_matchers": ['alertname="NodeDown"']}
+    async with open_relay(tmp_path, config(rules=[site, RULE]), restless=restless) as relay:
+        await relay.silence(("=", "alertname", "SiteDown"), last=hours(9))
+        await relay.post(fires("SiteDown", "critical"))
+        await relay.post(source())
+        await relay.post(target())
+        await relay.wait(60)
+        assert relay.sent() == []
+        assert await relay.pages() == {"SiteDown": "muted", "NodeDown": "muted", "Disk": "muted"}
+
+        await relay.post(resolved("SiteDown", "critical"))
+        assert relay.sent() == ["60 s trigger NodeDown critical"]
+        await relay.post(over(source()))
+        await relay.wait(10)
+        assert relay.sent() == ["60 s trigger Disk warning", "61 s resolve NodeDown"]
+
+
+@RESTLESS
+async def test_a_source_that_is_held_itself_inhibits_at_once(tmp_path: Path, restless: bool) -> None:
+    settings = config(rules=[RULE], hold_trigger={"default": "5m"})
+    async with open_relay(tmp_path, settings, restless=restless) as relay:
+        await relay.post(source())
+        await relay.post(target())
+        assert (await relay.quiet("Disk"))["Disk"].startswith(INHIBITED)
+        await relay.wait(minutes(20))
+        assert relay.sent() == ["300 s trigger NodeDown critical"]

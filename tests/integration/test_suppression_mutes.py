@@ -425,3 +425,24 @@ async def test_a_silenced_page_that_nobody_routes_any_more_pages_nobody_when_the
 
         await relay.reload(config())
         assert relay.sent() == ["1260 s trigger Disk warning"]
+
+
+@RESTLESS
+async def test_a_quiet_page_is_neither_updated_nor_refreshed(tmp_path: Path, restless: bool) -> None:
+    settings = config(group_interval="1s", repeat_interval="1h")
+    async with open_relay(tmp_path, settings, restless=restless) as relay:
+        one, two = fires("Disk", instance="a"), fires("Disk", instance="b")
+        await relay.post(one)
+        await relay.silence(DISK, last=minutes(600))
+        for _ in range(8):
+            await relay.wait(minutes(60))
+            await relay.post(one)
+            await relay.post(one, two)
+        assert relay.sent() == ["0 s trigger Disk warning"]
+
+        await relay.wait(minutes(110))
+        assert relay.sent() == []
+        await relay.wait(minutes(20))
+
+        assert relay.sent() == ["36000 s trigger Disk warning"]  # it grew meanwhile
+        assert (await relay.page("Disk"))["event"]["payload"]["custom_details"]["num_firing"] == 2

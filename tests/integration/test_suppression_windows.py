@@ -270,3 +270,26 @@ async def test_an_alert_that_fires_inside_joins_a_page_of_others_when_the_window
         await relay.wait(hours(1))
         assert relay.sent() == ["1800 s trigger Disk critical"]
         assert (await relay.page("Disk"))["suppressed"] == 0
+
+
+@RESTLESS
+async def test_an_alert_in_two_pages_is_judged_in_each_by_the_route_that_brought_it_there(
+    tmp_path: Path, restless: bool
+) -> None:
+    both = {"matchers": ['alertname="Disk"'], "continue": "true"}
+    settings = config(
+        {**both, "mute_time_intervals": ["lunch"], "outside": "hold"},
+        {**both, "receiver": "b", "dedup_key": "b {labels.alertname}"},
+        top={"time_intervals": [LUNCH]},
+    )
+    async with open_relay(tmp_path, settings, restless=restless) as relay:
+        (told,) = await relay.decisions(fires("Disk"))
+        assert told["verdict"] == "opens"
+        assert told["steps"][-1].startswith('muted by time interval "lunch"')
+        assert relay.sent() == ["0 s trigger b Disk warning"]
+        assert await relay.pages() == {"b Disk": "open", "Disk": "muted"}
+
+        await relay.wait(hours(1))
+
+        assert relay.sent() == ["1800 s trigger Disk warning"]
+        assert (await relay.journal(alertname="Disk"))[-1][:2] == ("12:30:00", "opens")

@@ -374,9 +374,11 @@ def config(
     top: Mapping[str, Any] | None = None,
     **rest: Any,
 ) -> dict[str, Any]:
-    """A routing file: one page per alertname at `a`; its child routes, inhibit rules, and what the root says more."""
+    """A routing file: one page per alertname at `a` (`b` is another service), and what the root route says more."""
     root = {"receiver": "a", "dedup_key": "{labels.alertname}", "routes": list(routes), **rest}
-    receivers = [{"name": "a", "pagerduty_configs": [{"routing_key": KEY}]}]
+    receivers = [
+        {"name": name, "pagerduty_configs": [{"routing_key": key}]} for name, key in (("a", KEY), ("b", KEY[::-1]))
+    ]
     return {
         "route": root,
         "receivers": [*receivers, {"name": "nobody"}],
