@@ -145,7 +145,7 @@ class World:
             *([SuppressionKind.SILENCE] if self._silenced(fact, now) else []),
             *([SuppressionKind.INHIBITION] if self._inhibited(fact, now) else []),
             *self._by_window(fact, joined, place.route, now),
-            *self._held(joined, place, now),
+            *([SuppressionKind.HOLD] if now < joined.held_until else []),
         ]
         severity = place.severity
         if place.route.outside == "downgrade" and self._muting(place.route, now) and severity.urgent:
@@ -235,11 +235,6 @@ class World:
             return SuppressionKind.MUTE_TIME_INTERVAL
         active = [windows[name].contains(at) for name in route.active_time_intervals]
         return SuppressionKind.ACTIVE_TIME_INTERVAL if active and not any(active) else None
-
-    def _held(self, joined: Joined, place: Placement, now: Instant) -> Iterator[SuppressionKind]:
-        if now < joined.held_until:
-            triggers = now < joined.at + place.route.hold_trigger.of(place.severity)
-            yield SuppressionKind.HOLD if triggers else SuppressionKind.INHIBIT_HOLD
 
 
 def _takes(matchers: Sequence[Matcher], labels: Labels) -> bool:
