@@ -18,15 +18,18 @@ from aiohttp import web
 
 import relay
 from relay.alert import DAY, SECOND, Duration, Instant
+from relay.alertmanager import AlertmanagerClient
 from relay.answers import Answers
 from relay.answers.alerts import AlertAnswers
 from relay.config import Loaded, load, recognise, remembered
 from relay.config.operators import Operators, read_operators
 from relay.dispatcher import Dispatcher
 from relay.errors import BadConfig, Problem, RelayError, StoreError
+from relay.evidence import Evidence
 from relay.intake import Intake
 from relay.logs import Log
 from relay.metrics import Metrics
+from relay.pagerduty.connection import Resolver
 from relay.pagerduty.events import EventSender
 from relay.recall import Recall
 from relay.rendering import Renderer, read_sources
@@ -142,6 +145,7 @@ class App:
             dispatching = tasks.create_task(house.dispatcher.run())
             tasks.create_task(house.scheduler.run())
             tasks.create_task(house.watchkeeper.run())
+            enquiring = tasks.create_task(house.evidence.run())
             watch = tasks.create_task(self._watch(house))
             if self._hung_up:
                 await self.reload()
@@ -150,6 +154,7 @@ class App:
             await self._stop.wait()
             self._not_ready = "shutting down"
             self._log.info("shutting down")
+            enquiring.cancel()
             await self._drain(house, dispatching)
             watch.cancel()
 
@@ -216,19 +221,27 @@ class App:
         await store.clock_back(clock())
         renderer = Renderer(read_sources(loaded.template_files))
         sender = EventSender(lambda name: self._keys.get(name) or self._keys_before.get(name))
-        await asyncio.gather(renderer.start(), sender.start())
+        enquirer = AlertmanagerClient(resolver=Resolver())
+        await asyncio.gather(renderer.start(), sender.start(), enquirer.start())
         stack.push_async_callback(renderer.close)
         stack.push_async_callback(sender.close)
+        stack.push_async_callback(enquirer.close)
         bound = await self._bind(loaded, store)
         self._keys = bound.keys
         silencer = Silencer(store, clock=clock, log=self._log)
         await silencer.open()
-        house = self._house = self._wire(store, bound.book, renderer, sender, silencer)
+        house = self._house = self._wire(store, bound.book, renderer, sender, silencer, enquirer)
         self._metrics.reloaded(ok=True, at=clock(), fingerprint=bound.book.rules.fingerprint)
         return house
 
     def _wire(
-        self, store: SqliteStore, book: Rulebook, renderer: Renderer, sender: EventSender, silencer: Silencer
+        self,
+        store: SqliteStore,
+        book: Rulebook,
+        renderer: Renderer,
+        sender: EventSender,
+        silencer: Silencer,
+        enquirer: AlertmanagerClient,
     ) -> "House":
         recall, rolls = Recall(), RollCall()
         log, metrics = self._log, self._metrics
@@ -261,6 +274,18 @@ class App:
             rolls=rolls,
         )
         watchkeeper = Watchkeeper(store, book, clock=clock, wake=dispatcher.wake, metrics=metrics, log=log)
+        evidence = Evidence(
+            store,
+            book,
+            recall,
+            enquirer,
+            clock=clock,
+            steady=steady,
+            wake=dispatcher.wake,
+            nudge=scheduler.nudge,
+            metrics=metrics,
+            log=log,
+        )
         nudges.append(scheduler.nudge)
         silencer.began = scheduler.silence_changed
         intake = Intake(
@@ -286,7 +311,9 @@ class App:
             silences=lambda: silencer.current,
         )
         alerts = AlertAnswers(store, lambda: intake.book, lambda: silencer.current, clock=clock)
-        return House(store, recall, renderer, dispatcher, scheduler, intake, answers, silencer, alerts, watchkeeper)
+        return House(
+            store, recall, renderer, dispatcher, scheduler, intake, answers, silencer, alerts, watchkeeper, evidence
+        )
 
     async def _bind(self, loaded: Loaded, store: SqliteStore) -> "Bound":
         """Give integrations the names the store knows them by, and keep the keys that open pages still need.
@@ -344,6 +371,7 @@ class App:
             await house.recall.clear()
             house.scheduler.reloaded(bound.book)
             house.watchkeeper.reloaded(bound.book)
+            house.evidence.reloaded(bound.book)
             self._metrics.reloaded(ok=True, at=clock(), fingerprint=bound.book.rules.fingerprint)
             self._log.info("configuration reloaded", fingerprint=bound.book.rules.fingerprint)
             return self._warnings(bound)
@@ -406,6 +434,8 @@ class App:
             waiting[int(lane)] += count
         self._metrics.queued(waiting, {int(lane): at for lane, at in counts.oldest.items()}, clock())
         self._metrics.held(open_pages, sum(counts.dead.values()), gone)
+        stale = await house.store.count_stale()
+        self._metrics.stale(stale.alerts, stale.pages)
         disk = os.statvfs(self._settings.storage_path)
         self._metrics.stored(up=True, size=await house.store.size_bytes(), free=disk.f_bavail * disk.f_frsize)
 
@@ -445,6 +475,7 @@ class House:
     silencer: Silencer
     alerts: AlertAnswers
     watchkeeper: Watchkeeper
+    evidence: Evidence
 
 
 def _url(address: tuple[str, int]) -> str:

@@ -76,6 +76,8 @@ class Evidence:
                 await self.tick()
             except StoreError as error:
                 self._failed(error)
+            except Exception:  # whatever it is: the enquiry must go on
+                self._log.error("the enquiry failed, it tries again", error=traceback.format_exc())
             await self._wait(TICK / SECOND)
 
     async def tick(self) -> None:
