@@ -149,8 +149,10 @@ class Desk:
             return Turn(verdict, steps)
         if quiet:
             return Turn(Verdict.SUPPRESSED, steps)
-        over = dict.fromkeys(one for member in before.values() for one in member.suppressions)
-        ended = tuple(Step("suppression", f"over: {one.because}") for one in over if one not in reasons)
+        over = dict.fromkeys(one.because for member in before.values() for one in member.suppressions)
+        over.update(dict.fromkeys(member.lowered for member in before.values() if member.lowered))
+        goes_on = {*(one.because for one in reasons), *lowered}
+        ended = tuple(Step("suppression", f"over: {because}") for because in over if because not in goes_on)
         loud = [self.ledger.pages.get(page) for page, one in rows.items() if not one.suppressions]
         opens = any(page is None or (page.wanted is Wanted.QUIET and page.delivered not in LIVE) for page in loud)
         return Turn(Verdict.OPENS if opens else Verdict.JOINS, (*ended, *steps))
@@ -210,7 +212,7 @@ class Desk:
         """Resolve an alert in every page that holds it firing; it stays listed there."""
         firing = [member for member in self._members.get(alert, {}).values() if member.firing]
         for member in firing:
-            self.put(replace(member, firing=False))
+            self.put(replace(member, firing=False, suppressions=(), lowered=""))
         return tuple(member.page for member in firing)
 
     def memberships(self, alert: int) -> tuple[Member, ...]:
@@ -574,8 +576,8 @@ def _flap_of(route: Route) -> tuple[int, Duration, Duration] | None:
 
 def _tells(before: Member, now: Member) -> bool:
     """Say whether the journal should tell of it: an alert is quiet that was not, or the other way round, or somebody
-    else keeps it quiet by now."""
-    if bool(before.suppressions) is not bool(now.suppressions):
+    else keeps it quiet by now; or a window makes it milder that did not, or does no more."""
+    if bool(before.suppressions) is not bool(now.suppressions) or before.lowered != now.lowered:
         return True
     return any(one not in before.suppressions for one in now.suppressions)
 
