@@ -1,18 +1,17 @@
 """The clockwork: pages to look at again, what fires after a reload, what was heard, retention, a clock that steps."""
 
 import asyncio
-import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
 
 from relay.alert import DAY, MINUTE, SECOND, Duration, Instant
-from relay.errors import StoreError
 from relay.logs import Log
 from relay.metrics import Metrics
 from relay.recall import Recall
 from relay.rollcall import RollCall
+from relay.rounds import TICK, Rounds
 from relay.rules.ledger import Held, Ledger, Lookup, Plan
 from relay.rules.pages import plan
 from relay.rules.reload import Rejudged, labels_of, look_again, place_again, rejudge, waits_for
@@ -21,7 +20,6 @@ from relay.rules.silences import NO_SILENCES, Silence, Silences, SilenceState
 from relay.rules.staleness import Listening
 from relay.store import SqliteStore
 
-TICK: Duration = 5 * SECOND
 HEARD_EVERY: Duration = 15 * SECOND
 PRUNE_EVERY: Duration = 10 * MINUTE
 STEP: Duration = 2 * SECOND
@@ -33,7 +31,7 @@ _source_of = attrgetter("source")
 PRUNED_AT_ONCE = 1_000
 
 
-class Scheduler:
+class Scheduler(Rounds):
     """Does what time makes due. `book` is the rule book that counts, replaced by a reload."""
 
     def __init__(
@@ -51,6 +49,7 @@ class Scheduler:
         metrics: Metrics,
         log: Log,
     ) -> None:
+        super().__init__("the clockwork", metrics, log)
         self.book = book
         self._store = store
         self._recall = recall
@@ -66,47 +65,25 @@ class Scheduler:
         self._begun_at = clock()
         """Up to when silences that begin by themselves were looked for."""
         self._retention = retention
-        self._metrics = metrics
-        self._log = log
-        self._awake = asyncio.Event()
-        self._stopping = False
         self._rejudge = True
         self._heard_at = steady()
         self._pruned_at: Instant | None = None
         self._offset = clock() - steady()
 
-    def nudge(self) -> None:
-        """Say that a page may be due to be looked at again."""
-        self._awake.set()
-
     def reloaded(self, book: Rulebook) -> None:
         """Let new rules count: every firing alert is judged again from the store."""
         self.book = book
         self._rejudge = True
-        self._awake.set()
+        self.nudge()
 
     def silence_changed(self, silence: Silence) -> None:
         """Let a silence count that was made, changed or ended."""
         self._changed.append(silence)
-        self._awake.set()
-
-    def stop(self) -> None:
-        """Let `run` return after what it is doing."""
-        self._stopping = True
-        self._awake.set()
+        self.nudge()
 
     async def run(self) -> None:
         """Tick until stopped; write down what was heard at the end."""
-        while not self._stopping:
-            self._awake.clear()
-            try:
-                await self.tick()
-            except StoreError as error:
-                self._metrics.store_failed("schedule")
-                self._log.error("the clockwork cannot use the store, it tries again", error=str(error))
-            except Exception:  # whatever it is: the clockwork must go on
-                self._log.error("the clockwork failed, it tries again", error=traceback.format_exc())
-            await self._sleep()
+        await super().run()
         await self._write_heard()
 
     async def tick(self) -> None:
@@ -122,24 +99,13 @@ class Scheduler:
         if self._pruned_at is None or self._steady() - self._pruned_at >= PRUNE_EVERY:
             await self._prune()
 
-    async def _sleep(self) -> None:
-        """Sleep until nudged, or until something is due; at most a tick, since the clock may be set."""
-        try:
-            async with asyncio.timeout(await self._patience() / SECOND):
-                await self._awake.wait()
-        except TimeoutError:
-            pass
-
-    async def _patience(self) -> Duration:
+    async def patience(self) -> Duration:
         """Say how long nothing is due."""
         now = self._clock()
-        try:
-            due = await self._store.next_judgement()
-        except StoreError:
-            return TICK  # `tick` says so
+        due = await self._store.next_judgement()
         begins = self._silences().next_change(self._begun_at)
         known = [at for at in (due, begins) if at is not None]
-        return min(max(min(known, default=now + TICK) - now, SHORTEST), TICK)
+        return max(min(known, default=now + TICK) - now, SHORTEST)
 
     async def _watch_clock(self) -> None:
         """Rows further away than the delay they came from are due now: the wall clock was set back."""

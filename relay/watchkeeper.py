@@ -1,14 +1,12 @@
 """The night watch: notes who is heard, and pages when a heartbeat or a source the file names is heard no more."""
 
-import asyncio
-import traceback
 from collections.abc import Callable, Iterable
 from functools import partial
 
 from relay.alert import SECOND, Duration, Instant
-from relay.errors import StoreError
 from relay.logs import Log
 from relay.metrics import Metrics
+from relay.rounds import TICK, Rounds
 from relay.rules.classify import Draft
 from relay.rules.heartbeats import (
     Beat,
@@ -27,10 +25,8 @@ from relay.rules.ledger import Ledger, Plan
 from relay.rules.rulebook import Rulebook
 from relay.store import SqliteStore
 
-TICK: Duration = 5 * SECOND
 
-
-class Watchkeeper:
+class Watchkeeper(Rounds):
     """Keeps watch over everything that must be heard; what it says is kept as any other alert is."""
 
     def __init__(
@@ -43,17 +39,14 @@ class Watchkeeper:
         metrics: Metrics,
         log: Log,
     ) -> None:
+        super().__init__("the night watch", metrics, log)
         self._store = store
         self._clock = clock
         self._wake = wake
-        self._metrics = metrics
-        self._log = log
         self._heard: dict[str, Beat] = {}
         self._started_at = clock()
         self._told: dict[str, bool] = {}
         """By Watch.key, what was kept last: True, it is missing. Nothing is known at the start."""
-        self._awake = asyncio.Event()
-        self._stopping = False
         self.reloaded(book)
 
     def reloaded(self, book: Rulebook) -> None:
@@ -62,7 +55,7 @@ class Watchkeeper:
         self._watches = watches(book.rules)
         self._told.clear()
         self._look_around = True
-        self._awake.set()
+        self.nudge()
 
     def hear(self, source: str, beats: Iterable[str]) -> None:
         """Note that a source was heard, and which heartbeats its alerts kept alive."""
@@ -70,25 +63,7 @@ class Watchkeeper:
         for key in (source_key(source), *beats):
             self._heard[key] = beat
             if self._told.get(key):
-                self._awake.set()
-
-    def stop(self) -> None:
-        """Let `run` return after what it is doing."""
-        self._stopping = True
-        self._awake.set()
-
-    async def run(self) -> None:
-        """Tick until stopped."""
-        while not self._stopping:
-            self._awake.clear()
-            try:
-                await self.tick()
-            except StoreError as error:
-                self._metrics.store_failed("schedule")
-                self._log.error("the night watch cannot use the store, it tries again", error=str(error))
-            except Exception:  # whatever it is: the watch must go on
-                self._log.error("the night watch failed, it tries again", error=traceback.format_exc())
-            await self._sleep()
+                self.nudge()
 
     async def tick(self) -> None:
         """Say who is missing and who has returned, as far as that was not said."""
@@ -122,13 +97,8 @@ class Watchkeeper:
             await self._store.keep(draft.lookup, partial(self._judged, draft))
             self._wake()
 
-    async def _sleep(self) -> None:
-        """Sleep until something is heard that was missing, or something may be missing; at most a tick."""
+    async def patience(self) -> Duration:
+        """Say how long nothing can be missing that is not."""
         now = self._clock()
         due = next_due(self._watches, self._heard, self._started_at, now)
-        wait = TICK if due is None else min(max(due - now, SECOND // 20), TICK)
-        try:
-            async with asyncio.timeout(wait / SECOND):
-                await self._awake.wait()
-        except TimeoutError:
-            pass
+        return TICK if due is None else max(due - now, SECOND // 20)
