@@ -174,9 +174,9 @@ class Evidence:
         if ended:
             self._log.info("stale alerts are gone", source=source, resolved=ended)
         because = max(kept, key=lambda why: kept[why], default="")
-        if because == self._said.get(source, ""):
-            return
-        if because and (asked_before or source not in self._polls):
+        if not because:
+            self._said.pop(source, None)
+        elif because != self._said.get(source) and (asked_before or source not in self._polls):
             self._said[source] = because
             self._log.info("stale alerts are kept", source=source, stale=sum(kept.values()), because=because)
 

@@ -16,7 +16,7 @@ import relay
 from relay.alert import Duration, Instant, instant
 
 LARGEST = 64 * 1024 * 1024
-"""Bytes of an answer; some 150,000 alerts."""
+"""Bytes of an answer; some 90,000 alerts."""
 TIMEOUT = 30.0
 """Seconds that one answer may take, connecting and all."""
 AT_ONCE = 4

@@ -60,12 +60,14 @@ class Scene:
     alertmanager: Alertmanager = field(init=False)
     evidence: Evidence = field(init=False)
     client: AlertmanagerClient = field(init=False)
+    woken: list[str] = field(default_factory=list)
 
     def enquire(self) -> None:
         """Begin to ask, as at a start."""
         relay = self.relay
         log = Log(relay.clock, stream=relay)  # type: ignore[arg-type]
-        parts: dict[str, Any] = {"clock": relay.clock, "steady": relay.clock, "wake": relay.dispatcher.wake}
+        parts: dict[str, Any] = {"clock": relay.clock, "steady": relay.clock}
+        parts |= {"wake": lambda: self.woken.append("dispatcher"), "nudge": lambda: self.woken.append("scheduler")}
         self.evidence = Evidence(
             relay.store, relay.book, relay.recall, self.client, metrics=relay.metrics, log=log, **parts
         )
@@ -156,8 +158,10 @@ async def test_what_an_alertmanager_forgot_is_stale_and_is_resolved_after_two_po
         assert scene.counted("pagerelay_alertmanager_polls_total") == 1
         assert await scene.poll(minutes(4)) == []
         assert scene.counted("pagerelay_alertmanager_polls_total") == 1
+        assert scene.woken == []
         assert await scene.poll(minutes(1)) == ["7500 s resolve Disk"]
 
+        assert scene.woken == ["dispatcher", "scheduler"]
         assert scene.relay.open_alerts.keys() == {"Other"}
         names = ", ".join(one.url.removeprefix("http://") for one in scene.replicas)
         because = f"gone: none of 2 Alertmanagers at {names} knew it at 14:00:00 UTC and 14:05:00 UTC"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,8 +10,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from relay.alert import HOUR, MINUTE, Duration, Instant, alert_id, instant
-from relay.rules.gone import APART, UPTIME, Answer, Poll, doubt, evidence, gone
-from relay.rules.ledger import Held
+from relay.decision import Verdict
+from relay.rules.gone import APART, UPTIME, Answer, Poll, doubt, end, evidence, gone
+from relay.rules.ledger import Held, Ledger, Plan
+from relay.rules.reload import place_again
+from relay.rules.rulebook import Rulebook
+from tests.unit.configuring import loaded, paging
 
 NOON = instant(datetime(2026, 11, 23, 12, tzinfo=UTC))
 ONE, TWO = "http://am1:9093", "https://am2.example/prom"
@@ -112,6 +117,43 @@ def test_one_that_is_known_keeps_nobody_else() -> None:
     assert found.gone == (held[0],)
     assert found.kept == {"am1:9093 knew it when asked before": 1, "am2.example/prom knows it": 1}
 
+
+# What follows
+
+
+@pytest.mark.parametrize(
+    ("now", "over"),
+    [
+        pytest.param({}, True, id="as it was"),
+        pytest.param({"stale_at": 0}, False, id="heard meanwhile"),
+        pytest.param({"stale_at": NOON + 1}, False, id="heard, and stale again"),
+        pytest.param({"firing": False}, False, id="resolved meanwhile"),
+    ],
+)
+def test_an_alert_ends_if_the_ledger_still_says_that_it_is_stale(
+    tmp_path: Path, now: Mapping[str, object], over: bool
+) -> None:
+    config = loaded(tmp_path, paging("routing_key: KEY"))
+    book, held = Rulebook(config.rules, config.keys), stale(groups=("g",), judge_at=NOON + HOUR)
+    again = place_again([held], book)
+
+    plan = end(again, FIRST, SECOND, Ledger({held.id: replace(held, **now)}, {}, {}), SECOND.at, book)
+
+    if not over:
+        assert plan == Plan()
+        return
+    (ended,) = plan.alerts
+    assert (ended.firing, ended.stale_at, ended.ends_at, ended.judge_at) == (False, 0, SECOND.at, None)
+    assert plan.groups == (("prod", "g"),)
+    assert plan.record is not None
+    (decision,) = plan.record.decisions
+    assert (decision.verdict, [step.because for step in decision.steps]) == (
+        Verdict.RESOLVES,
+        [evidence(FIRST, SECOND)],
+    )
+
+
+# For any polls at all
 
 fingerprints = st.sampled_from("abcd")
 answers = st.builds(
