@@ -58,8 +58,9 @@ async def test_what_is_expired_by_hand_pages_at_once_and_what_is_lengthened_stay
 async def test_of_two_silences_the_last_to_end_counts(tmp_path: Path, restless: bool) -> None:
     async with open_relay(tmp_path, config(), restless=restless) as relay:
         await relay.silence(DISK, last=minutes(10))
-        await relay.silence(("=", "severity", "warning"), last=minutes(20))
+        last = await relay.silence(("=", "severity", "warning"), last=minutes(20))
         await relay.post(fires("Disk"))
+        assert await relay.quiet("Disk") == {"Disk": said(last.id, "12:20")}
         await relay.wait(minutes(30))
         assert relay.sent() == ["1200 s trigger Disk warning"]
 
@@ -446,3 +447,28 @@ async def test_a_quiet_page_is_neither_updated_nor_refreshed(tmp_path: Path, res
 
         assert relay.sent() == ["36000 s trigger Disk warning"]  # it grew meanwhile
         assert (await relay.page("Disk"))["event"]["payload"]["custom_details"]["num_firing"] == 2
+
+
+@RESTLESS
+@pytest.mark.parametrize("on_mute", ["leave", "acknowledge", "resolve"])
+async def test_what_became_worse_while_all_was_quiet_pages_as_that_when_it_ends(
+    tmp_path: Path, restless: bool, on_mute: str
+) -> None:
+    async with open_relay(tmp_path, config(on_mute=on_mute), restless=restless) as relay:
+        one, bad = fires("Disk", instance="a"), fires("Disk", "critical", instance="b")
+        await relay.post(one)
+        await relay.wait(10)
+        await relay.silence(DISK, last=minutes(10))
+        await relay.wait(10)
+        await relay.post(one, bad)
+        await relay.wait(10)
+        assert (await relay.page("Disk"))["severity"] == "warning"
+        mute = {"leave": [], "acknowledge": ["10 s acknowledge Disk"], "resolve": ["10 s resolve Disk"]}
+        assert relay.sent() == ["0 s trigger Disk warning", *mute[on_mute]]
+
+        await relay.wait(minutes(20))
+
+        opened, *closed = relay.sent()
+        again = "Disk" if on_mute == "resolve" else "Disk/2"
+        assert opened == f"610 s trigger {again} critical"
+        assert closed == ([] if on_mute == "resolve" else ["610 s resolve Disk"])

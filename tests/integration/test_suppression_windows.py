@@ -160,7 +160,8 @@ async def test_downgrade_pages_as_a_warning_and_the_end_of_the_window_is_a_rise(
 @pytest.mark.parametrize("severity", ["warning", "info"])
 async def test_downgrade_leaves_what_is_mild_as_it_is(tmp_path: Path, restless: bool, severity: str) -> None:
     async with open_relay(tmp_path, windowed(LUNCH, outside="downgrade"), restless=restless) as relay:
-        await relay.post(fires("Disk", severity))
+        (told,) = await relay.decisions(fires("Disk", severity))
+        assert "downgrade" not in str(told["steps"])
         await relay.wait(hours(1))
         assert relay.sent() == [f"0 s trigger Disk {severity}"]
 
