@@ -98,6 +98,8 @@ class PageAnswer(PageLine, frozen=True, kw_only=True):
     """One page with everything that is known of it."""
 
     resolved: int
+    stale: bool = False
+    """Whether all that fires in it was not heard of for too long."""
     members: tuple[MemberAnswer, ...]
     """Firing first, worst first; at most 1,000."""
     attempts: tuple[AttemptAnswer, ...]

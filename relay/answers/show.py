@@ -25,10 +25,12 @@ def line(page: Page, integration: str, now: Instant) -> PageLine:
 
 def page(seen: Seen, attempts: Sequence[Attempt], integration: str, now: Instant) -> PageAnswer:
     """Show a page with everything that is known of it."""
+    firing = [one for one in seen.members if one.member.firing]
     event = next((attempt.event for attempt in attempts if attempt.event), None)
     return PageAnswer(
         **_line(seen.page, integration, now),
         resolved=seen.resolved,
+        stale=bool(firing) and all(one.alert.stale_at for one in firing),
         members=tuple(map(_member, seen.members)),
         attempts=tuple(map(_attempt, attempts)),
         event=None if event is None else msgspec.json.decode(event),

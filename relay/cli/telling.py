@@ -53,7 +53,8 @@ def _page(page: PageAnswer) -> list[str]:
         ("linked page", page.successor),
         ("alerts", _counted(page)),
     ]
-    lines = [f"page {page.id}: {page.state}, {page.severity}", *_aligned(words)]
+    stale = ", stale" if page.stale else ""
+    lines = [f"page {page.id}: {page.state}, {page.severity}{stale}", *_aligned(words)]
     lines += _columns([_member(member) for member in page.members[:_ALERTS]])
     if len(page.members) > _ALERTS:
         lines.append(f"    and {page.firing + page.resolved - _ALERTS} more")

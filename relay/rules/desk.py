@@ -230,6 +230,12 @@ class Desk:
         self._count(member, +1)
         self._touch(member.page, changed=before is None or _shown(before) != _shown(member))
 
+    def follow(self, member: Member) -> None:
+        """Let a page do as the route says that brings a member by now, though nothing of the member has changed."""
+        if member.suppressions:
+            self._note_quiet(member)
+        self._touch(member.page, changed=False)
+
     def moved_on(self, page: int) -> None:
         """Say that another page has taken over: if nothing fires here now, it will not fire here again."""
         self._moved_on.add(page)
@@ -252,13 +258,17 @@ class Desk:
             page = self.pages[member.page]
             waiting = page.waiting + by if member.waits else page.waiting
             self.pages[page.id] = replace(page, quiet=page.quiet + by, waiting=waiting)
-            if by > 0 and UNROUTED not in member.suppressions:
-                place = member.severity.rank, member.order, member.route
-                self._quieted[member.page] = min(place, self._quieted.get(member.page, place))
+            if by > 0:
+                self._note_quiet(member)
             return
         counted, key = self._counted.setdefault(member.page, {}), member.tally_key
         counted[key] = counted.get(key, 0) + by
         self._shapes[member.page] = self._shapes.get(member.page, 0) ^ member.shape
+
+    def _note_quiet(self, member: Member) -> None:
+        if UNROUTED not in member.suppressions:
+            place = member.severity.rank, member.order, member.route
+            self._quieted[member.page] = min(place, self._quieted.get(member.page, place))
 
     def _tally(self) -> None:
         """Write what was counted into the pages' rows."""
@@ -542,6 +552,9 @@ class Desk:
             ]
         )
 
+    def _is_news(self, page: Page) -> bool:
+        return page != self.ledger.pages.get(page.id)
+
     def plan(self) -> Plan:
         """Return everything that changed."""
         return Plan(
@@ -550,7 +563,7 @@ class Desk:
             unlinked=tuple(self.suppressor.unlinked),
             stirred=self.suppressor.stirred(),
             suppressed=self._hushed(),
-            pages=tuple(self.pages[number] for number in self._touched),
+            pages=tuple(page for page in map(self.pages.__getitem__, self._touched) if self._is_news(page)),
             members=tuple(self._written.values()),
             cleared=tuple(self._cleared),
             left=tuple(self._left),

@@ -153,6 +153,8 @@ def _stay(member: Member, entry: Entry, place: Placement, desk: Desk) -> None:
     kept = desk.judged(moved, entry, place)
     if kept != member:
         desk.put(kept)
+    else:
+        desk.follow(kept)
 
 
 def _go(member: Member, heir: int | None, desk: Desk) -> None:

@@ -116,7 +116,7 @@ def _any(kind: Any) -> st.SearchStrategy[Any]:
         str: _NAMES,
         bool: st.booleans(),
         bytes: st.binary(max_size=40),
-        float: st.floats(allow_nan=False),
+        float: st.floats(allow_nan=False, allow_infinity=False),
         Mapping[str, str]: st.dictionaries(_NAMES, _NAMES, max_size=3),
         Mapping[str, int]: st.dictionaries(_NAMES, _NUMBERS, max_size=3),
     }

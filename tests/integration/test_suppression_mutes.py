@@ -472,3 +472,31 @@ async def test_what_became_worse_while_all_was_quiet_pages_as_that_when_it_ends(
         again = "Disk" if on_mute == "resolve" else "Disk/2"
         assert opened == f"610 s trigger {again} critical"
         assert closed == ([] if on_mute == "resolve" else ["610 s resolve Disk"])
+
+
+@RESTLESS
+async def test_a_reload_says_anew_what_a_mute_that_is_on_does(tmp_path: Path, restless: bool) -> None:
+    async with open_relay(tmp_path, config(on_mute="leave"), restless=restless) as relay:
+        await relay.post(fires("Disk"))
+        await relay.silence(DISK, last=minutes(60))
+        await relay.wait(minutes(10))
+        assert relay.sent() == ["0 s trigger Disk warning"]
+
+        await relay.reload(config(on_mute="resolve"))
+        await relay.wait(minutes(1))
+
+        assert relay.sent() == ["600 s resolve Disk"]
+
+
+@RESTLESS
+async def test_a_reload_says_anew_how_long_a_resolve_is_held(tmp_path: Path, restless: bool) -> None:
+    async with open_relay(tmp_path, config(), restless=restless) as relay:
+        await relay.post(fires("Disk"))
+        await relay.wait(minutes(1))
+        assert relay.sent() == ["0 s trigger Disk warning"]
+
+        await relay.reload(config(hold_resolve="5m"))
+        await relay.post(resolved("Disk"))
+        await relay.wait(minutes(10))
+
+        assert relay.sent() == ["360 s resolve Disk"]

@@ -140,7 +140,9 @@ async def test_a_wrong_method_is_405_and_says_which_is_right(
         assert f"takes {allowed}, not {method}" in (await reply.json())["error"]
 
 
-@pytest.mark.parametrize("path", ["/", "/nope", "/webhook/a/b", "/api/v1/", "/api/v2/silence/", "/-/", "/%00", "/a%2Fb"])
+@pytest.mark.parametrize(
+    "path", ["/", "/nope", "/webhook/a/b", "/api/v1/", "/api/v2/silence/", "/-/", "/%00", "/a%2Fb"]
+)
 async def test_an_unknown_address_is_404_and_lists_the_doors(house: House, path: str) -> None:
     async with house.http.get(house.url + path) as reply:
         assert reply.status == 404
