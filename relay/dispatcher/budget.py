@@ -59,8 +59,10 @@ class Window:
             return {Lane.CRITICAL: 1} if probe else {}
         critical = Lane.CRITICAL in waiting
         others = self._share([lane for lane in SHARES if lane in waiting], self._room_for_others(now, room, critical))
-        kept = sum(others.values()) if len(waiting) == 1 else max(sum(others.values()), self._kept_for_others())
-        first = {Lane.CRITICAL: room - kept} if critical else {}
+        beside = sum(others.values())
+        kept = beside if len(waiting) == 1 else max(beside, self._kept_for_others())
+        # What is kept is kept in the window: how many calls may be made at once is another matter.
+        first = {Lane.CRITICAL: min(room - beside, self.tokens(now) - kept)} if critical else {}
         return {lane: count for lane, count in (first | others).items() if count > 0}
 
     def _kept_for_others(self) -> int:

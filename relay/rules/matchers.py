@@ -10,7 +10,7 @@ import re2
 from relay.rules.matcher_syntax import RESERVED, MatcherError, Triple, read_classic, read_classic_matcher, read_utf8
 from relay.rules.quoting import go_quote
 
-__all__ = ["Matcher", "MatcherError", "Mode", "parse_matcher", "parse_matchers", "valid_label_name"]
+__all__ = ["Matcher", "MatcherError", "Mode", "parse_matcher", "parse_matchers", "regex_size", "valid_label_name"]
 
 Mode = Literal["fallback", "utf8", "classic"]
 """Which parser: `fallback` is Alertmanager's default and asks both (matcher/compat/parse.go)."""
@@ -66,6 +66,11 @@ def _compiled(pattern: str) -> Callable[[str], bool]:
     except re2.error as error:
         raise MatcherError(f"error parsing regexp: {_go_words(error)}") from None
     return lambda value: search(_utf8(value)) is not None
+
+
+def regex_size(pattern: str) -> int:
+    """Say how many instructions RE2 needs for a regular expression that compiles: what one character costs at most."""
+    return int(re2.compile(f"^(?:{pattern})$", _QUIET).programsize)
 
 
 def _quiet() -> re2.Options:

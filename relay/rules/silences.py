@@ -12,7 +12,7 @@ from relay.alert import HOUR, Duration, Instant, stable_id
 from relay.errors import RelayError
 from relay.rules.indexing import Index
 from relay.rules.matcher_syntax import Triple
-from relay.rules.matchers import Matcher, MatcherError, valid_label_name
+from relay.rules.matchers import Matcher, MatcherError, regex_size, valid_label_name
 from relay.rules.quoting import go_quote
 
 RETENTION: Duration = 120 * HOUR
@@ -21,6 +21,8 @@ MOST = 10_000
 """Silences that may be kept at once, ended ones included."""
 LONGEST = 64 * 1024
 """Characters of one silence: its matchers, author and comment."""
+LARGEST = 5_000
+"""Instructions of one regular expression: every alert is matched, and a million of them take a second."""
 LAST: Instant = 253_370_764_800_000_000
 """9999-01-01T00:00:00Z: no silence begins or ends later. Alertmanager's own bound is a year further on."""
 
@@ -231,7 +233,12 @@ def _matcher(at: int, op: str, name: str, value: str) -> Matcher:
     if not valid_label_name(name):
         raise BadSilence(f"silence invalid: invalid label matcher {at}: invalid label name {go_quote(name)}")
     try:
-        return Matcher(op, name, value)
+        matcher = Matcher(op, name, value)
+        if op in ("=~", "!~") and regex_size(value) > LARGEST:
+            raise MatcherError(
+                f"too large, {regex_size(value)} of at most {LARGEST} instructions: make two silences of it"
+            )
+        return matcher
     except MatcherError as error:
         why = str(error).replace(f"^(?:{value})$", value)  # Alertmanager tries it without its anchors first
         what = f"invalid regular expression {go_quote(value)}: {why}"

@@ -63,8 +63,12 @@ def test_every_flag_has_a_twin_in_the_environment(scene: Scene) -> None:
     (event,) = [line["event"] for line in scene.sandbox.requests()]
     (page,) = relay.pages()
     assert event["client_url"] == f"http://relay.example.com/pages/{page['id']}"
-    logged = [json.loads(line) for line in relay.output().splitlines() if line.startswith("{")]
-    assert any(base_key("Down") in str(line) for line in logged)
+
+    def logged() -> bool:
+        lines = [json.loads(line) for line in relay.output().splitlines() if line.startswith("{")]
+        return any(base_key("Down") in str(line) for line in lines)
+
+    wait_for(logged, "the delivery is logged as JSON")
 
 
 def test_a_bad_file_does_not_start_it(scene: Scene) -> None:

@@ -84,6 +84,15 @@ def test_while_criticals_wait_the_others_keep_five_per_cent() -> None:
     assert 0.04 <= others / len(sent) <= 0.06
 
 
+@pytest.mark.parametrize("events", [2, 120, 640, 1_200, 100_000])
+@pytest.mark.parametrize("most", [1, 8, 32])
+def test_criticals_go_first_whatever_the_budget_and_however_few_calls_fit_at_once(events: int, most: int) -> None:
+    allotted = Window(Budget(events=events)).allot({Lane.CRITICAL, Lane.WARNING, Lane.UPDATE}, START, most)
+
+    assert allotted.get(Lane.CRITICAL, 0) >= min(events, most) - 1
+    assert sum(allotted.values()) <= min(events, most)
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     events=st.integers(1, 30),

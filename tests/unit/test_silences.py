@@ -94,6 +94,14 @@ def test_a_matcher_that_says_what_must_not_be_is_enough(matcher: tuple[str, str,
     assert put(Silences(), posted(matcher), NOON, "new").silence.matchers == (Matcher(*matcher),)
 
 
+def test_a_regular_expression_that_would_hold_everything_up_is_refused() -> None:
+    hosts = "|".join(f"host-{number}[.]example[.]com" for number in range(150))
+    assert put(Silences(), posted(("=~", "instance", hosts)), NOON, "new").silence.matchers[0].value == hosts
+    for pattern in ("(.*)" * 4_000 + "x", "(" * 8_000 + "b" + ")" * 8_000):
+        with pytest.raises(BadSilence, match=r"too large, [0-9]+ of at most 5000 instructions: make two silences of it"):
+            put(Silences(), posted(("=~", "a", pattern)), NOON, "new")
+
+
 def test_an_id_that_nobody_knows_is_not_found() -> None:
     with pytest.raises(UnknownSilence, match="silence not found"):
         put(Silences(), posted(id_="b"), NOON, "new")
