@@ -294,6 +294,8 @@ class Member(msgspec.Struct, frozen=True, gc=False):
     """The page it joins after a reload: it leaves this one when that one has its 202."""
     joined_at: Instant = 0
     """When this firing of it was accepted; holds count from here."""
+    never_loud: bool = False
+    """Whether it was kept quiet ever since it joined."""
     held_until: Instant = 0
     """Until when `hold_trigger` and `inhibit_hold` keep it; decided once, when it joined."""
 

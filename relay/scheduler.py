@@ -14,7 +14,16 @@ from relay.rollcall import RollCall
 from relay.rounds import TICK, Rounds
 from relay.rules.ledger import Held, Ledger, Lookup, Plan
 from relay.rules.pages import plan
-from relay.rules.reload import Rejudged, labels_of, look_again, place_again, rejudge, waits_for
+from relay.rules.reload import (
+    Rejudged,
+    inhibits_anew,
+    introduce,
+    labels_of,
+    look_again,
+    place_again,
+    rejudge,
+    waits_for,
+)
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import NO_SILENCES, Silence, Silences, SilenceState
 from relay.rules.staleness import Listening
@@ -135,6 +144,20 @@ class Scheduler(Rounds):
         self._rolls = None
         self._wake()
 
+    async def _introduce(self, book: Rulebook) -> None:
+        """Write down who inhibits whom by new rules: a target may be judged in an earlier batch than its source."""
+        after = -1
+        while book.rules.inhibit_rules and (held := await self._store.firing(after, BATCH)):
+            anew = [one for one in held if inhibits_anew(one, book)]
+            if anew:
+                again = place_again(anew, book)
+                await self._store.keep(again.lookup, partial(self._introduced, again, book))
+            after = held[-1].id
+            await asyncio.sleep(0)
+
+    def _introduced(self, again: Rejudged, book: Rulebook, ledger: Ledger) -> Plan:
+        return introduce(again, ledger, self._clock(), book)
+
     def _expect(self, held: Sequence[Held]) -> None:
         """Expect alerts that fired before a restart in the bodies of the groups they were heard in."""
         if self._rolls is None:
@@ -236,9 +259,14 @@ class Scheduler(Rounds):
     async def _write_heard(self, *, at_once: bool = False) -> None:
         self._heard_at = self._steady()
         heard = self._recall.take_heard()
+        times: dict[Instant, tuple[list[int], list[int]]] = {}
+        for alert, at in heard.alerts.items():
+            times.setdefault(at, ([], []))[0].append(alert)
+        for page, at in heard.pages.items():
+            times.setdefault(at, ([], []))[1].append(page)
+        for at, (alerts, pages) in times.items():
+            await self._store.heard(alerts, pages, at)
         if heard.alerts or heard.pages:
-            now = self._clock()
-            await self._store.heard(tuple(heard.alerts), tuple(heard.pages), max(heard.alerts.values(), default=now))
             self._wake()
         if at_once:
             await self._store.flush_heard()

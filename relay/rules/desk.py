@@ -174,6 +174,7 @@ class Desk:
             order=place.route.order,
             receiver=place.receiver,
             target=place.target,
+            never_loud=not self.suppressor.idle,
             joined_at=self.now,
         )
         if not self.suppressor.idle and not self._notified(page, place):

@@ -11,7 +11,7 @@ from relay.page import Member, Wanted
 from relay.rules.classify import Classifier, Entry, Placement, keys_of, truncation_fingerprint
 from relay.rules.desk import UNROUTED, Desk
 from relay.rules.ending import Ended, ended, groups_of, record
-from relay.rules.ledger import Held, Ledger, Lookup, Plan
+from relay.rules.ledger import Held, Ledger, Lookup, Plan, Role
 from relay.rules.pages import LIVE, reached
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import NO_SILENCES, Silences
@@ -131,7 +131,7 @@ def _settle_in(entry: Entry, desk: Desk) -> None:
         heir = stays[0].page if stays else desk.join(entry, place).page
     for member in members:
         if desk.pages[member.page].integration not in places:
-            _go(member, heir, desk)
+            _go(member, entry, heir, desk)
 
 
 def _same(entry: Entry, member: Member, integration: str) -> Placement | None:
@@ -157,14 +157,40 @@ def _stay(member: Member, entry: Entry, place: Placement, desk: Desk) -> None:
         desk.follow(kept)
 
 
-def _go(member: Member, heir: int | None, desk: Desk) -> None:
-    """Suppress a member that is routed to nobody, or let it leave once its new page is open."""
-    gone = replace(member, suppressions=(UNROUTED,)) if heir is None else replace(member, leaving=heir)
+def _go(member: Member, entry: Entry, heir: int | None, desk: Desk) -> None:
+    """Suppress a member that is routed to nobody, or let it leave once its new page is open.
+
+    Until then it is as quiet as it is where it goes: else a page that is muted there would stay open here.
+    """
+    if heir is None:
+        gone = replace(member, suppressions=(UNROUTED,))
+    else:
+        there = desk.judged(member, entry, entry.placements[0])
+        gone = replace(member, leaving=heir, suppressions=there.suppressions)
     if gone == member:
         return
     desk.put(gone)
     if heir is not None:
         desk.write(replace(desk.pages[member.page], judge_at=desk.now))
+
+
+def inhibits_anew(held: Held, book: Rulebook) -> bool:
+    """Say whether a firing alert inhibits elsewhere by these rules than is written down."""
+    if held.ours or held.stale_at:
+        return False
+    known = {(link.key, link.role) for link in held.links if link.role is not Role.WATCHER}
+    return known != {(link.key, link.role) for link in book.inhibition.sources(labels_of(held), held.source)}
+
+
+def introduce(again: Rejudged, ledger: Ledger, now: Instant, book: Rulebook) -> Plan:
+    """Write down where alerts inhibit by new rules, before anybody is judged by them; judging follows."""
+    desk = Desk(ledger, book, now)
+    entries = [entry for entry in again.entries if (held := ledger.alerts.get(entry.id)) is not None and held.firing]
+    for entry in entries:
+        desk.meet(entry)
+    for entry in entries:
+        desk.remember(entry)
+    return desk.plan()
 
 
 def waits_for(ledger: Ledger, page: int) -> Lookup:

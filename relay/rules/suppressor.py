@@ -65,11 +65,17 @@ class Suppressor:
             return member
         case = self._case(
             entry, place, member.joined_at, member.held_until, self._now if heard_at is None else heard_at
-        )
+        )._replace(never_loud=member.never_loud)
         found = registry.judge(case)
         if found.again is not None:
             self._again[entry.id] = min(found.again, self._again.get(entry.id, found.again))
-        return replace(member, suppressions=found.suppressions, severity=found.severity, lowered=found.lowered)
+        return replace(
+            member,
+            suppressions=found.suppressions,
+            severity=found.severity,
+            lowered=found.lowered,
+            never_loud=member.never_loud and bool(found.suppressions),
+        )
 
     def remember(self, entry: Entry, held: Held) -> Held:
         """Say what an alert's row must hold so that it is judged again when it must be."""

@@ -62,7 +62,13 @@ class Restart(NamedTuple):
     """When each alert was last heard as far as that was written down: of a mere repeat it may not be."""
 
 
-Event = Body | Reload | Silenced | Restart
+class Looked(NamedTuple):
+    """The clockwork did all that was due."""
+
+    at: Instant
+
+
+Event = Body | Reload | Silenced | Restart | Looked
 
 
 @dataclass
@@ -72,6 +78,8 @@ class Joined:
     at: Instant
     held_until: Instant
     leaving: bool = False
+    loud: bool = False
+    """Whether it was seen kept quiet by nothing since it joined."""
 
 
 @dataclass
@@ -112,6 +120,8 @@ class World:
                     self._hear(event)
                 case Reload():
                     self._reload(event)
+                case Looked():
+                    self._look(event.at)
                 case Restart():
                     for number, heard_at in event.heard_at.items():
                         self.facts[number].heard_at = heard_at
@@ -181,6 +191,12 @@ class World:
                     joined.leaving = integration not in places if places else joined.leaving
             self._join(fact, reload.at, reload.told)
 
+    def _look(self, now: Instant) -> None:
+        for fact in self.firing():
+            for integration, joined in fact.joined.items():
+                if not (joined.loud or joined.leaving):
+                    joined.loud = not self.said(fact, integration, now).kinds
+
     def _join(self, fact: Fact, at: Instant, told: Mapping[Place, Severity]) -> None:
         for integration, place in self.places(fact).items() if fact.firing else ():
             if integration not in fact.joined:
@@ -224,7 +240,7 @@ class World:
         muting = self._muting(route, now)
         if route.outside != "downgrade" and muting:
             yield muting
-        elif route.outside == "drop" and self._muting(route, joined.at):
+        elif route.outside == "drop" and not joined.loud and self._muting(route, joined.at):
             heard = self._muting(route, fact.heard_at)
             if heard:
                 yield heard

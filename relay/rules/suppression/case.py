@@ -34,6 +34,8 @@ class Case(NamedTuple):
     """The inhibit rules whose target side takes it."""
     inhibitors: Mapping[int, tuple[Inhibitor, ...]]
     """By inhibition key: who fires there, this alert itself left out."""
+    never_loud: bool = True
+    """Whether it was kept quiet ever since it joined."""
 
 
 class Found(NamedTuple):

@@ -69,7 +69,7 @@ def _quiet(
 
 def _dropped(case: Case, mute: _Windows, active: _Windows) -> Suppression | None:
     """Say whether the alert began in a mute that is over by now, and was heard last in one."""
-    if case.route.outside != "drop" or _muting(mute, active, case.joined_at) is None:
+    if case.route.outside != "drop" or not case.never_loud or _muting(mute, active, case.joined_at) is None:
         return None
     heard_at = max(case.heard_at, case.joined_at)
     muting = _muting(mute, active, heard_at)
