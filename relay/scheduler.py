@@ -132,6 +132,7 @@ class Scheduler(Rounds):
         self._rejudge = False
         await self._write_heard(at_once=True)  # a window judges by when an alert was heard
         await self._mark_keys(book)
+        await self._introduce(book)
         after = -1
         while held := await self._store.firing(after, BATCH):
             if self.book is not book:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+import relay.scheduler
 from tests.integration.timelapse import config, fires, hours, minutes, open_relay, resolved
 
 RESTLESS = pytest.mark.parametrize("restless", [False, True], ids=["calm", "restarted before everything"])
@@ -345,6 +346,19 @@ async def test_the_resolve_of_an_inhibited_page_always_passes(tmp_path: Path, re
 
         assert relay.sent() == ([] if on_mute == "resolve" else ["120 s resolve Disk"])
         assert relay.open_alerts == {}
+
+
+async def test_a_reload_that_edits_the_rule_never_lets_a_target_be_loud_between_two_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay.scheduler, "BATCH", 1)  # so that most targets are judged before their source
+    async with open_relay(tmp_path, config(SILENT_ROUTE, rules=[RULE])) as house:
+        await house.post(source(), *(target(instance=str(number)) for number in range(8)), group="both")
+
+        await house.reload(config(SILENT_ROUTE, rules=[{**RULE, "equal": []}]))
+
+        assert house.sent() == []
+        assert {verdict for _, verdict, _ in await house.journal(alertname="Disk")} == {"suppressed"}
 
 
 @RESTLESS
