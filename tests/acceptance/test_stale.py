@@ -37,8 +37,8 @@ def test_what_is_stale_is_counted_and_the_alertmanager_is_asked_about_it(scene: 
         speaking(relay, lambda: relay.metric("pagerelay_alertmanager_polls_total", source="prod") >= 1), "it is asked"
     )
 
-    assert "alerts became stale" in relay.output()
-    assert f'because="{alertmanager.url.removeprefix("http://")} runs for less than 15m"' in relay.output()
+    because = f'because="{alertmanager.url.removeprefix("http://")} runs for less than 15m"'
+    wait_for(lambda: "alerts became stale" in relay.output() and because in relay.output(), "the log tells of it")
     assert relay.metric("pagerelay_alertmanager_poll_failures_total", source="prod") == 0
     assert base_key("Disk") in scene.sandbox.open()
 

@@ -241,7 +241,7 @@ class World:
         if route.outside != "downgrade" and muting:
             yield muting
         elif route.outside == "drop" and not joined.loud and self._muting(route, joined.at):
-            heard = self._muting(route, fact.heard_at)
+            heard = self._muting(route, max(fact.heard_at, joined.at))  # a reload brings it where no body did
             if heard:
                 yield heard
 

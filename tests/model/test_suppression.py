@@ -719,7 +719,7 @@ class StoredMachine(Machine):
     engine_of = Stored
 
 
-FAST = settings(max_examples=150, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
+FAST = settings(max_examples=110, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
 REAL = settings(max_examples=20, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
 
 
