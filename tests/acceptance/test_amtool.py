@@ -334,8 +334,7 @@ def test_from_elsewhere_amtool_needs_an_operators_credential(scene: Scene, tmp_p
         answer = relay.reload()
         assert (answer.status, f"{operators}:1:1: the secret of bob is shorter" in answer.text) == (500, True)
         add(f"http://bob:{SECRET[::-1]}@{place}", "alertname=Down")
-    assert 'msg="silence made"' in relay.output()
-    assert "by=anna" in relay.output()
+    wait_for(lambda: 'msg="silence made"' in relay.output() and "by=anna" in relay.output(), "the log tells of it")
     assert not any(secret in relay.output() for secret in (SECRET, SECRET[::-1], "wrong-horse"))
 
 
