@@ -5,21 +5,21 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from relay.alert import Duration, Instant, stable_id
+from relay.alert import Instant
 from relay.decision import Step, Verdict
 from relay.event import Severity
 from relay.page import Member, Page, State, Suppression, SuppressionKind, Wanted, short_id
+from relay.rules.chains import after, chain, first
 from relay.rules.classify import Entry, Placement
+from relay.rules.episodes import Settings, begun, closed, flapped, goes_on, resumed, revised
 from relay.rules.ledger import Held, Ledger, Plan
-from relay.rules.pages import LIVE, done, linked_key, outgrown, plan
+from relay.rules.pages import done, outgrown, plan
 from relay.rules.rulebook import Rulebook
-from relay.rules.ruleset import Route
 from relay.rules.silences import NO_SILENCES, Silences
 from relay.rules.staleness import DEAF, Listening
-from relay.rules.suppression.words import clock
 from relay.rules.suppressor import Suppressor, dropped
+from relay.rules.turns import Turn, turn
 
-_WORDS = tuple(Severity)
 UNROUTED = Suppression(SuppressionKind.UNROUTED, "no route sends it to PagerDuty any more")
 
 
@@ -29,13 +29,6 @@ class Join(NamedTuple):
     page: int
     opens: bool
     joins: bool
-
-
-class Turn(NamedTuple):
-    """What became of a firing alert, and why."""
-
-    verdict: Verdict
-    steps: tuple[Step, ...]
 
 
 class Desk:
@@ -60,7 +53,7 @@ class Desk:
         self.dropped_groups: list[tuple[str, str]] = []
         self.noticed = False
         """Whether something was noted of an alert that its next body must undo, however unchanged it is."""
-        self._book = book
+        self._settings = Settings(book, alertmanager_url)
         self._alertmanager_url = alertmanager_url
         self._members = {alert: {member.page: member for member in rows} for alert, rows in ledger.members.items()}
         for rows in ledger.whole.values():
@@ -108,9 +101,9 @@ class Desk:
         """Write down when an alert must be judged again, where it inhibits others, and what it waits for."""
         held = self.alerts.get(entry.id)
         if held is not None:
-            after = self.suppressor.remember(entry, held)
-            if after is not held:
-                self.hold(after)
+            remembered = self.suppressor.remember(entry, held)
+            if remembered is not held:
+                self.hold(remembered)
 
     def end(self, held: Held) -> tuple[int, ...]:
         """Let an alert count as over that nobody resolved; return the pages it fired in."""
@@ -136,26 +129,8 @@ class Desk:
         if self.suppressor.idle and alert not in self._before:
             return Turn(verdict, ())
         rows = {page: one for page, one in self._members.get(alert, {}).items() if one.firing}
-        reasons = dict.fromkeys(one for member in rows.values() for one in member.suppressions)
-        quiet = bool(reasons) and all(member.suppressions for member in rows.values())
-        steps = tuple(Step("suppression", one.because) for one in reasons)
-        lowered = dict.fromkeys(member.lowered for member in rows.values() if member.lowered)
-        steps += tuple(Step("suppression", because) for because in lowered)
-        if verdict is not Verdict.REPEATS:
-            return Turn(Verdict.SUPPRESSED if quiet else verdict, steps)
         known = ((self.moved_to(page), one) for page, one in self._before.get(alert, {}).items() if one.firing)
-        before = {page: one for page, one in known if page in rows}
-        if not any(_tells(one, rows[page]) for page, one in before.items()):
-            return Turn(verdict, steps)
-        if quiet:
-            return Turn(Verdict.SUPPRESSED, steps)
-        over = dict.fromkeys(one.because for member in before.values() for one in member.suppressions)
-        over.update(dict.fromkeys(member.lowered for member in before.values() if member.lowered))
-        goes_on = {*(one.because for one in reasons), *lowered}
-        ended = tuple(Step("suppression", f"over: {because}") for because in over if because not in goes_on)
-        loud = [self.ledger.pages.get(page) for page, one in rows.items() if not one.suppressions]
-        opens = any(page is None or (page.wanted is Wanted.QUIET and page.delivered not in LIVE) for page in loud)
-        return Turn(Verdict.OPENS if opens else Verdict.JOINS, (*ended, *steps))
+        return turn(verdict, rows, {page: one for page, one in known if page in rows}, self.ledger.pages)
 
     def join(self, entry: Entry, place: Placement) -> Join:
         """Let a firing alert join the page it is placed in, or judge it again if it is there."""
@@ -205,9 +180,9 @@ class Desk:
 
     def _wait(self, number: int, place: Placement, *, begins: bool) -> None:
         """Let the first trigger of a page wait for `group_wait`; the shortest of those who join counts."""
-        page, after = self.pages[number], self.now + place.group_wait
-        if begins or after < page.trigger_after:
-            self.pages[number] = replace(page, trigger_after=after if place.group_wait else 0)
+        page, until = self.pages[number], self.now + place.group_wait
+        if begins or until < page.trigger_after:
+            self.pages[number] = replace(page, trigger_after=until if place.group_wait else 0)
 
     def leave_firing(self, alert: int) -> tuple[int, ...]:
         """Resolve an alert in every page that holds it firing; it stays listed there."""
@@ -287,12 +262,6 @@ class Desk:
         """Say where the members of a page are now."""
         return self._moved.get(page, page)
 
-    def _chain(self, base: Page) -> list[Page]:
-        chain = [base]
-        while chain[-1].successor is not None and chain[-1].successor in self.pages:
-            chain.append(self.pages[chain[-1].successor])
-        return chain
-
     def _current(self, place: Placement, source: str) -> Page:
         """Find the page a placement means: the live one of its chain, else the first; never one that was left open."""
         known = self._places.get(place.page)
@@ -303,57 +272,20 @@ class Desk:
     def _found(self, place: Placement, source: str) -> Page:
         base = self.pages.get(place.page)
         if base is None:
-            return self._create(place, source)
-        chain = self._chain(base)
-        live = [page for page in chain if not done(page) and not page.left_open]
+            base = self.pages[place.page] = first(place, source, self._alertmanager_url)
+            return base
+        linked = chain(base, self.pages)
+        live = [page for page in linked if not done(page) and not page.left_open]
         if live:
             return live[-1]
-        left = [page for page in chain if page.left_open]
+        left = [page for page in linked if page.left_open]
         return self._link(left[-1]) if left else base
-
-    def _create(self, place: Placement, source: str) -> Page:
-        page = Page(
-            id=place.page,
-            integration=place.integration,
-            dedup_key=place.dedup_key,
-            source=source,
-            group_key=place.group_key,
-            receiver=place.receiver,
-            target=place.target,
-            group_labels=place.group_labels,
-            alertmanager_url=self._alertmanager_url,
-            wanted=Wanted.CLOSED,
-            severity=place.severity,
-            episode=0,
-            revision=0,
-            send_resolved=place.send_resolved,
-        )
-        self.pages[page.id] = page
-        return page
 
     def _link(self, page: Page) -> Page:
         """Return the next page of a chain, making it if need be."""
         if page.successor is not None and page.successor in self.pages:
             return self.pages[page.successor]
-        base = page.dedup_key.rsplit("/", 1)[0] if page.seq > 1 else page.dedup_key
-        key = linked_key(base, page.seq + 1)
-        fresh = Page(
-            id=stable_id(page.integration, key),
-            integration=page.integration,
-            dedup_key=key,
-            source=page.source,
-            group_key=page.group_key,
-            receiver=page.receiver,
-            target=page.target,
-            seq=page.seq + 1,
-            group_labels=page.group_labels,
-            alertmanager_url=page.alertmanager_url,
-            wanted=Wanted.CLOSED,
-            severity=page.severity,
-            episode=0,
-            revision=0,
-            send_resolved=page.send_resolved,
-        )
+        fresh = after(page)
         self.pages[fresh.id] = fresh
         self.pages[page.id] = replace(page, successor=fresh.id)
         self._touch(page.id, changed=False)
@@ -363,12 +295,6 @@ class Desk:
         """Write a page's row as it is given, and look at it again."""
         self.pages[page.id] = page
         self._touch(page.id, changed=False)
-
-    def dress(self) -> None:
-        """Have pages that stay as they are follow their routes' settings, which an edit may have changed."""
-        for page in self.pages.values():
-            if page.tally and not page.handed_over and self._dressed(page) != page:
-                self._touch(page.id, changed=False)
 
     def transition(self) -> None:
         """Say what is wanted of each page that was touched, and when its next delivery is due."""
@@ -388,7 +314,7 @@ class Desk:
             return page
         wanted = Wanted.OPEN if page.tally else Wanted.QUIET if page.quiet else Wanted.CLOSED
         if (wanted is Wanted.CLOSED) is not (page.wanted is Wanted.CLOSED) and page.id not in self._moved_on:
-            page = flapped(self._with_flap(page), self.now)
+            page = flapped(self._settings.with_flap(page), self.now)
         if wanted is Wanted.CLOSED:
             return self._closes(page)
         if page.wanted is Wanted.CLOSED or (page.muted and wanted is Wanted.OPEN and page.delivered is State.CLOSED):
@@ -396,112 +322,31 @@ class Desk:
         if page.wanted is Wanted.QUIET and wanted is Wanted.OPEN and page.delivered is State.NEVER:
             page = replace(page, changed_at=self.now)
         if page.tally:
-            page = self._dressed(page)
+            page = self._settings.dressed(page)
         elif page.id in self._quieted:  # what a mute does is said by the route of the worst that it takes
-            page = self._styled(page, self._quieted[page.id][2])
+            page = self._settings.styled(page, self._quieted[page.id][2])
         page = replace(page, wanted=wanted, muted=page.muted and wanted is Wanted.QUIET)
-        return self._revised(page) if changed else page
-
-    def _with_flap(self, page: Page) -> Page:
-        """Let the rule count that its alerts now bring: a page that opens has none yet."""
-        if not page.tally:
-            return page
-        route = self._book.routes.get(min(_read_tally(key) for key in page.tally)[2])
-        return page if route is None else replace(page, flap=_flap_of(route))
+        return revised(page, self.now) if changed else page
 
     def _begins(self, page: Page) -> Page:
         """Something fires in a page that was closed: the same incident goes on, or a new episode begins."""
-        if page.delivered in (State.OPEN, State.UNKNOWN_TRIGGER) and not page.left_open:
-            if page.resolve_after > self.now:
-                goes_on = "nothing is sent" if page.content == page.sent_content else "the same incident goes on"
-                self._note(page, f"fired again while its resolve was held: {goes_on}")
-                return replace(page, closed_at=0, resolve_after=0)
-            self._note(page, "fired again before its resolve was sent: the same incident goes on")
-            return replace(page, again=page.again + 1, closed_at=0, resolve_after=0)
+        if goes_on(page):
+            page, because = resumed(page, self.now)
+            self._note(page, because)
+            return page
         if page.id in self.ledger.pages:
             self._cleared.append(page.id)
-        # A resolve under way may turn out not to have been taken: then the old incident keeps its urgency.
-        resolving = page.in_flight and page.delivered is State.UNKNOWN_RESOLVE
-        return replace(
-            page,
-            episode=page.episode + 1,
-            again=0,
-            sent_severity=page.sent_severity if resolving else None,
-            shown_severity=page.shown_severity if resolving else None,
-            sent_digest="",
-            opened_at=self.now,
-            changed_at=self.now,
-            closed_at=0,
-            failures=0,
-            last_error="",
-            muted=False,
-            acknowledged=False,
-            acknowledging=False,
-            resolve_after=0,
-            sent_content=0,
-            sent_firing=0,
-            opened_because="",
-        )
-
-    def _dressed(self, page: Page) -> Page:
-        """Give a page the severity and the route settings of its worst firing member."""
-        rank, _, route_id = min(_read_tally(key) for key in page.tally)
-        worst = _WORDS[rank]
-        fixed = page.sent_severity is not None and page.delivered in (State.OPEN, State.UNKNOWN_TRIGGER)
-        severity = min(worst, page.severity, key=lambda word: word.rank) if fixed else worst
-        return self._styled(replace(page, severity=severity), route_id)
-
-    def _styled(self, page: Page, route_id: str) -> Page:
-        """Give a page the settings of a route that brings it an alert."""
-        route = self._book.routes.get(route_id)
-        target = self._book.target(route.receiver, page.integration) if route else None
-        if route is None or target is None:
-            return page
-        return replace(
-            page,
-            receiver=target.receiver,
-            target=target.index,
-            group_interval=route.group_interval,
-            repeat_interval=route.repeat_interval,
-            on_mute=route.on_mute,
-            send_resolved=target.send_resolved,
-            regroup_urgency=route.regroup.urgency,
-            regroup_growth=route.regroup.growth,
-            regroup_worse=route.regroup.worse_severity,
-            hold_resolve=route.hold_resolve.of(page.severity),
-            flap=_flap_of(route),
-            alertmanager_url=self._alertmanager_url or page.alertmanager_url,
-        )
-
-    def _revised(self, page: Page) -> Page:
-        in_step = page.revision == page.sent_revision
-        changed_at = self.now if in_step or not page.changed_at else page.changed_at
-        failures = 0 if page.dead else page.failures
-        return replace(page, revision=page.revision + 1, changed_at=changed_at, dead="", failures=failures)
+        return begun(page, self.now)
 
     def _closes(self, page: Page) -> Page:
         if page.wanted is Wanted.CLOSED:
             return page
         if page.predecessor is not None:
             self._judge.append(page.predecessor)
-        page = self._revised(
-            replace(page, wanted=Wanted.CLOSED, tally={}, muted=False, resolve_after=self._resolve_after(page))
-        )
-        if not page.send_resolved and page.delivered in (State.OPEN, State.UNKNOWN_TRIGGER):
-            self._note(page, "closed here and not sent: send_resolved is false for this receiver")
-            return replace(page, left_open=True, closed_at=self.now)
+        page, because = closed(page, self.now, held=page.id not in self._moved_on)
+        if because:
+            self._note(page, because)
         return page
-
-    def _resolve_after(self, page: Page) -> Instant:
-        """Say until when the resolve of a page is held; 0: not at all."""
-        hold = max(page.hold_resolve, page.flap[2] if page.flapping and page.flap else 0)
-        if not hold or page.id in self._moved_on or page.delivered not in LIVE:
-            return 0
-        why = "it flaps" if page.flapping else "hold_resolve"
-        self._note(
-            page, f"its resolve is held until {clock(self.now + hold, self.now)} ({why}), in case it fires again"
-        )
-        return self.now + hold
 
     def _hand_over(self, page: Page, because: str) -> None:
         """Move a page's members to a new, linked page: what opened this one fixed whom PagerDuty notified of it."""
@@ -574,32 +419,5 @@ class Desk:
         )
 
 
-def flapped(page: Page, now: Instant) -> Page:
-    """Note that a page changed between firing and resolved, and say whether it flaps."""
-    if page.flap is None:
-        return page if not page.changes else replace(page, changes=(), flapping=False)
-    count, within, hold = page.flap
-    restless = page.flapping and bool(page.changes) and now - page.changes[-1] < hold
-    changes = (*page.changes, now)[-count:]
-    return replace(page, changes=changes, flapping=restless or (len(changes) == count and changes[0] > now - within))
-
-
-def _flap_of(route: Route) -> tuple[int, Duration, Duration] | None:
-    return None if route.flap is None else (route.flap.changes, route.flap.within, route.flap.hold)
-
-
-def _tells(before: Member, now: Member) -> bool:
-    """Say whether the journal should tell of it: an alert is quiet that was not, or the other way round, or somebody
-    else keeps it quiet by now; or a window makes it milder that did not, or does no more."""
-    if bool(before.suppressions) is not bool(now.suppressions) or before.lowered != now.lowered:
-        return True
-    return any(one not in before.suppressions for one in now.suppressions)
-
-
 def _shown(member: Member) -> tuple[bool, bool, Severity]:
     return member.firing, bool(member.suppressions), member.severity
-
-
-def _read_tally(key: str) -> tuple[int, int, str]:
-    rank, order, route = key.split(" ", 2)
-    return int(rank), int(order), route

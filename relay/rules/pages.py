@@ -1,7 +1,5 @@
 """The life of one page: what to do next and when, as the table in relay/page.py says."""
 
-from hashlib import sha256
-
 from msgspec.structs import replace
 
 from relay.alert import SECOND, Instant
@@ -131,11 +129,3 @@ def _queue(page: Page, lane: Lane, after: Instant, now: Instant) -> Page:
 def done(page: Page) -> bool:
     """Say whether nothing fires in a page and nothing of it can be open at PagerDuty."""
     return page.wanted is Wanted.CLOSED and page.delivered not in LIVE and not page.left_open and not page.in_flight
-
-
-def linked_key(base: str, seq: int) -> str:
-    """Return the dedup key of the seq-th page of a chain: `base`, `base/2`, `base/3` ...; never over 255."""
-    if seq == 1:
-        return base
-    key = f"{base}/{seq}"
-    return key if len(key) <= 255 else f"{base[:180]}-{sha256(base.encode()).hexdigest()}/{seq}"

@@ -93,7 +93,6 @@ def rejudge(
     for entry in entries:
         desk.remember(entry)
     desk.leave_alone(ledger.alerts.keys() - {entry.id for entry in entries})
-    desk.dress()
     desk.transition()
     plan = desk.plan()
     told = over or plan.pages or desk.noticed
