@@ -99,6 +99,8 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     """When that attempt's total timeout is over."""
     gone: bool = False
     """The routing key is not at hand any more: nothing can be sent here."""
+    integration: str = ""
+    """Integration.id that it belongs to; "" for the page's own: a fallback receiver's lines are another's."""
 
 
 class Page(msgspec.Struct, frozen=True, gc=False):
@@ -172,8 +174,24 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     failures: int = 0
     """Attempts in a row that failed."""
     last_error: str = ""
+    minimal: bool = False
+    """PagerDuty refused its content: it goes out as a minimal event, with nothing in it that could be refused."""
+    fallback: str = ""
+    """The receiver it goes to in place of its own, until it closes; "" for its own."""
+    via: str = ""
+    """Integration.id whose budget and circuit its next call uses; "" for its own."""
+    refused_at: Instant = 0
+    """Since when its key is refused (401, 403 ..); 0: it is not."""
     dead: str = ""
     """Why it is a dead letter; "" when it is none."""
+    dead_by: str = ""
+    """Names the configuration (key, texts, fallback) with which it became one: another one re-arms it."""
+    discarded: str = ""
+    """Who let go of the dead letter, and when; "" when nobody did. It counts as none then."""
+    storm: bool = False
+    """It is the page that an integration's new pages are folded into during a storm."""
+    folded: int | None = None
+    """The storm page that its members moved to."""
     successor: int | None = None
     """The next page of its chain: the dedup key with `/2`, `/3` ..."""
     handed_over: bool = False

@@ -114,9 +114,9 @@ def _some_time(text: str) -> int:
 _FLAP_FORMS = "must be a mapping (`{changes: 5, within: 30m, hold: 15m}`), or off"
 
 
-def _off(text: str) -> bool:
+def _off(text: str, forms: str) -> bool:
     if text not in _FALSE:
-        raise ValueError(_FLAP_FORMS)
+        raise ValueError(forms)
     return False
 
 
@@ -194,6 +194,15 @@ Urls = Annotated[
 """One URL, or a list of them."""
 
 
+Texts = Annotated[
+    Annotated[list[Text], Tag("|list")]
+    | Annotated[Text, Tag("|text")]
+    | Annotated[str, _refused("must be one text, or a list of them"), Tag("|map")],
+    _Written,
+]
+"""One text, or a list of them."""
+
+
 class Tls(Section):
     ca_file: Text = ""
     cert_file: Text = ""
@@ -234,6 +243,22 @@ class Budget(Section):
     within: Period = 60 * SECOND
 
 
+class Storm(Section):
+    """More than `pages` new pages `within` a time are a storm."""
+
+    pages: Count = 60
+    within: Period = MINUTE
+
+
+_STORM_FORMS = "must be a mapping (`{pages: 60, within: 1m}`), or off"
+StormOrOff = Annotated[
+    Annotated[Storm, Tag("|map")]
+    | Annotated[bool, _parsed(lambda text: _off(text, _STORM_FORMS), "off"), Tag("|text")]
+    | Annotated[bool, _refused(_STORM_FORMS), Tag("|list")],
+    _Written,
+]
+
+
 _SERVICE_KEY = (
     "is not supported: it speaks PagerDuty's Events API v1. On the PagerDuty service create an Events API v2 "
     "integration and use its key in routing_key"
@@ -272,6 +297,7 @@ class PagerDuty(Section):
     send_resolved: Boolean = True
     timeout: Timeout = 0
     budget: Budget | None = None
+    storm: StormOrOff | None = None
     http_config: HttpConfig | None = None
 
     REFUSED = {
@@ -283,6 +309,7 @@ class PagerDuty(Section):
 class Receiver(Section):
     name: Text = ""
     labels: dict[str, Text] = {}
+    fallback: Text | None = None
     pagerduty_configs: list[PagerDuty] = []
     discord_configs: Foreign = None
     email_configs: Foreign = None
@@ -323,7 +350,7 @@ class Flap(Section):
 
 FlapOrOff = Annotated[
     Annotated[Flap, Tag("|map")]
-    | Annotated[bool, _parsed(_off, "off"), Tag("|text")]
+    | Annotated[bool, _parsed(lambda text: _off(text, _FLAP_FORMS), "off"), Tag("|text")]
     | Annotated[bool, _refused(_FLAP_FORMS), Tag("|list")],
     _Written,
 ]
@@ -397,8 +424,19 @@ class NamedInterval(Section):
     time_intervals: list[TimeInterval] = []
 
 
+class BasicAuth(Section):
+    """A user as Alertmanager's `http_config.basic_auth` writes one."""
+
+    username: Text = ""
+    password: Hidden | None = None
+    password_file: Text | None = None
+
+
 class Source(Section):
     name: Text = ""
+    bearer_token_file: Texts | None = None
+    basic_auth: list[BasicAuth] | BasicAuth | None = None
+    client_san: Texts | None = None
     native_keys: Boolean | None = None
     repeat_interval: Period | None = None
     alertmanager_url: Urls | None = None
@@ -447,6 +485,10 @@ _NOT_OURS = (
 class Global(Section):
     pagerduty_url: Url = "https://events.pagerduty.com/v2/enqueue"
     budget: Budget = Budget()
+    storm: StormOrOff = Storm()
+    meta_receiver: Text | None = None
+    heartbeat_url: Hidden | None = None
+    heartbeat_url_file: Text | None = None
     resolve_timeout: Period = 5 * MINUTE
     inhibit_hold: Length = 5 * SECOND
     http_config: dict[str, Any] | None = None

@@ -182,6 +182,9 @@ class Attempt(msgspec.Struct, frozen=True):
     """Page.content when it was started."""
     event: bytes = b""
     """The rendered event as JSON without the routing key; kept for people, b"" where there is none."""
+    rung: str = ""
+    """Which rung of the delivery ladder it stood on: "" for the full event to its own receiver, else minimal,
+    fallback or fallback minimal."""
 
 
 class Shown(msgspec.Struct, frozen=True):

@@ -105,6 +105,14 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
+class Storm:
+    """More than `pages` new pages `within` a time are a storm: those that are not critical are folded into one."""
+
+    pages: int = 60
+    within: Duration = MINUTE
+
+
+@dataclass(frozen=True, slots=True)
 class Integration:
     """One (url, routing key) at PagerDuty. The key itself is in the keyring, never here."""
 
@@ -116,6 +124,8 @@ class Integration:
     name: str
     """`receiver` or `receiver/2` of the first entry that uses it; the metric label."""
     budget: Budget = field(default_factory=Budget)
+    storm: Storm | None = field(default_factory=Storm)
+    """None: new pages are never folded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +169,8 @@ class Receiver:
     targets: tuple[Target, ...] = ()
     others: tuple[str, ...] = ()
     """Kinds of integration the relay does not serve: `slack_configs`, `email_configs` ..."""
+    fallback: str = ""
+    """The receiver that gets what PagerDuty refuses here; "" for none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -195,6 +207,8 @@ class Source:
     """Every replica of it."""
     stale_after: Duration = DAY
     """An alert of it that was not heard of for so long is stale."""
+    credentials: bool = False
+    """Whether it must show a credential of its own; which ones is for the doors alone to know."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -225,6 +239,8 @@ class RuleSet:
     """The time intervals, by name."""
     inhibit_rules: tuple[InhibitRule, ...] = ()
     heartbeats: tuple[Heartbeat, ...] = ()
+    meta_receiver: str = ""
+    """The receiver of what the relay has to say of itself; "" for none."""
     resolve_timeout: Duration = 5 * MINUTE
     """How long an alert that a sender without groups states counts as firing, where it does not say so itself."""
     fingerprint: str = ""
