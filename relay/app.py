@@ -17,6 +17,7 @@ import uvloop
 from aiohttp import web
 
 import relay
+from relay import failpoints
 from relay.alert import DAY, SECOND, Duration, Instant
 from relay.alertmanager import AlertmanagerClient
 from relay.answers import Answers
@@ -368,6 +369,7 @@ class App:
             self._operators = operators
             self._keys, self._keys_before = bound.keys, self._keys
             house.dispatcher.book = house.intake.book = bound.book
+            failpoints.reached("reload.swapped")
             await house.recall.clear()
             house.scheduler.reloaded(bound.book)
             house.watchkeeper.reloaded(bound.book)
@@ -388,6 +390,7 @@ class App:
         house.dispatcher.stop()
         house.scheduler.stop()
         house.watchkeeper.stop()
+        failpoints.reached("shutdown.draining")
         done, _ = await asyncio.wait({dispatching}, timeout=DRAIN)
         if not done:
             self._log.warning("deliveries did not end in time; they are made again at the next start")

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import msgspec
 
+from relay import failpoints
 from relay.alert import SECOND, Instant, Status, WebhookMessage
 from relay.decision import Decision, Verdict
 from relay.errors import NotTaken, StoreError
@@ -139,6 +140,7 @@ class Intake:
     async def _kept(self, message: WebhookMessage, group: Group, known: Known | None) -> Accepted:
         """Judge a message and keep what follows from it."""
         book, now = self.book, self._clock()
+        failpoints.reached("accept.parsed")
         draft = await self._classify(message, book)
         generation = -1
 
@@ -149,9 +151,11 @@ class Intake:
             plan = judge(draft, ledger, now, book, self._silences())
             self._recall.forget(plan.groups)
             generation = self._recall.generation(group)
+            failpoints.reached("accept.before_commit")
             return plan
 
         plan = await self._keep(draft.lookup, judgement)
+        failpoints.reached("accept.after_commit")
         await self._learn(group, message, draft, plan, known, generation)
         self._tell(message, plan, draft)
         if plan.pages:

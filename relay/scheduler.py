@@ -6,6 +6,7 @@ from functools import partial
 from itertools import groupby
 from operator import attrgetter
 
+from relay import failpoints
 from relay.alert import DAY, MINUTE, SECOND, Duration, Instant
 from relay.logs import Log
 from relay.metrics import Metrics
@@ -139,6 +140,7 @@ class Scheduler(Rounds):
                 return  # reloaded meanwhile: `_rejudge` is set again
             self._expect(held)
             await self._judge_again(held, book)
+            failpoints.reached("rejudge.step")
             after = held[-1].id
             self._wake()
             await asyncio.sleep(0)

@@ -8,6 +8,7 @@ from hashlib import blake2b
 
 from msgspec.structs import replace
 
+from relay import failpoints
 from relay.alert import SECOND, Duration, Instant
 from relay.decision import Step
 from relay.dispatcher.budget import Window
@@ -144,6 +145,8 @@ class Dispatcher:
             later += [now + chance - steady for chance in chances if chance is not None]
             return min(later)
         claims = await self._store.claim(wants, now, self._start)
+        if claims:
+            failpoints.reached("claim.after_commit")
         for claim in claims:
             window = self._window(claim.page.integration)
             window.spend(claim.attempt.lane, steady, waiting[claim.page.integration])
@@ -192,6 +195,7 @@ class Dispatcher:
             async with self._turns.turn(urgent=shown[0].attempt.lane is Lane.CRITICAL):
                 some = shown[: max(1, min(BATCH, int(_RENDER_AT_ONCE / self._pace)))]
                 rendered = await self._render(some)
+            failpoints.reached("render.after")
             for claim, event in zip(some, rendered, strict=True):
                 tasks.create_task(self._send(claim, event))
             shown = shown[len(some) :]
@@ -231,7 +235,9 @@ class Dispatcher:
         began = self._steady()
         outcome: Outcome | None = None
         if not _equal(page, claim, digest):
+            failpoints.reached("send.before")
             outcome = await self._call(event, attempt.key_id)
+            failpoints.reached("send.after_answer")
         took = self._steady() - began
         self._account(claim, outcome)
         jitter = self._jitter()
@@ -240,6 +246,7 @@ class Dispatcher:
             return settle(latest, attempt, outcome, self._clock(), jitter=jitter, digest=digest)
 
         settled = await self._settle(replace(claim, attempt=attempt), settlement)
+        failpoints.reached("settle.after_commit")
         self._flying[page.integration] -= 1
         self._tell(claim, settled, outcome, took)
         if attempt.action is Action.TRIGGER and attempt.lane is not Lane.REFRESH:

@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote
 
+from relay import failpoints
 from relay.errors import StoreError
 from relay.store.queries import query
 
@@ -73,6 +74,7 @@ def migrate(db: sqlite3.Connection) -> None:
     version = _version(db)
     _refuse_newer(version)
     for number, script in enumerate(migrations()[version:], version + 1):
+        failpoints.reached("migrate.step")
         try:
             db.executescript(f"BEGIN IMMEDIATE;\n{script}\n{_mark(number)}\nCOMMIT;")
         except sqlite3.Error as error:

@@ -5,6 +5,7 @@ from sqlite3 import Connection
 
 import msgspec
 
+from relay import failpoints
 from relay.alert import Instant
 from relay.errors import StoreError
 from relay.event import Action
@@ -25,6 +26,8 @@ def claim(db: Connection, wants: Sequence[Want], now: Instant, start: Callable[[
         started = [start(page) for page in _due(db, want, now)]
         write_pages(db, [one.page for one in started])
         claims += _attempts(db, started)
+    if claims:
+        failpoints.reached("claim.before_commit")
     return claims
 
 
@@ -39,6 +42,9 @@ def settle(db: Connection, attempt: Attempt, decide: Callable[[Page], Settled], 
     mark_for_judgement(db, settled.judge, now)
     if settled.page.delivered is State.OPEN:
         db.execute(query("delivery", "judge_where_leaving_for"), {"page": settled.page.id, "at": now})
+    failpoints.reached("settle.before_commit")
+    if settled.page.dead and not page.dead:
+        failpoints.reached("dead_letter.before_commit")
     return settled.page
 
 

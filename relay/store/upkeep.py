@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from relay import failpoints
 from relay.alert import Instant
 from relay.page import Line, Page
 from relay.store import codec
@@ -40,6 +41,8 @@ def prune(db: Connection, over: Over, before: Instant, limit: int) -> int:
     for name in ("delete_page_members", "delete_page_attempts"):
         db.execute(query("clockwork", name), gone)
     count = db.execute(query("clockwork", "delete_pages"), gone).rowcount
+    if count:
+        failpoints.reached("prune.step")
     alerts = _still(db, "alerts_over", over.alerts, before)
     count += db.execute(query("clockwork", "delete_alerts"), (codec.ids(alerts),)).rowcount
     count += db.execute(query("clockwork", "delete_records"), bounds).rowcount

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from aiohttp import web
 
+from relay import failpoints
 from relay.errors import BadBody, NotTaken, RelayError, StoreError, TooLarge
 from relay.intake import Accepted, Intake
 from relay.web.bodies import Bodies, Interrupted
@@ -56,6 +57,7 @@ class Senders:
             size = len(body)
             try:
                 reply = speech.answer(await self._judged(body, source, speech), request)
+                failpoints.reached("accept.before_reply")
             finally:
                 self._bodies.done(body)
         except Exception as error:  # whatever it is: the sender must come again, and a person must read of it
