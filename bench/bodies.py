@@ -1,7 +1,7 @@
 """Writes webhook bodies as Alertmanager sends them: about 950 bytes an alert."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 
 ALERT_BYTES = 950
@@ -14,6 +14,17 @@ _OPEN = "0001-01-01T00:00:00Z"
 def new(number: int, alerts: int, *, severity: str = "critical", team: str = "core") -> bytes:
     """A body of a group never sent before, of so many firing alerts."""
     return _body(number, [_alert(number, place, severity=severity, team=team) for place in range(alerts)])
+
+
+def mixed(number: int, alerts: int, criticals: Collection[int]) -> bytes:
+    """A body of a group never sent before, of warnings and, at these places, criticals."""
+    severities = ["critical" if place in criticals else "warning" for place in range(alerts)]
+    return _body(number, [_alert(number, place, severity=severity) for place, severity in enumerate(severities)])
+
+
+def fingerprint(number: int, place: int) -> str:
+    """Name an alert of a group as its body does."""
+    return f"{number:08x}{place:08x}"
 
 
 def flips(number: int, alerts: int, bodies: int) -> Iterator[bytes]:
@@ -56,7 +67,8 @@ def _alert(
     start, rest = _pieces(severity, team)
     status = b"resolved" if resolved else b"firing"
     times = f'"startsAt":"{_AGAIN if again else _STARTED}","endsAt":"{_ENDED if resolved else _OPEN}"'
-    end = f',{times},"generatorURL":"http://prometheus.example.com/graph?g0.expr=errors","fingerprint":"{number:08x}{place:08x}"}}'
+    name = fingerprint(number, place)
+    end = f',{times},"generatorURL":"http://prometheus.example.com/graph?g0.expr=errors","fingerprint":"{name}"}}'
     return (
         b'{"status":"%b",' % status
         + start.replace(b"@", b"%d" % number).replace(b"#", b"%d" % place)

@@ -42,13 +42,21 @@ class Process:
         """MB of memory it holds, with its children; what several share counts once (Pss)."""
         return sum(_pss(pid) for pid in _tree(self.pid)) / 1000
 
+    def peak(self) -> float:
+        """MiB of memory it held at most (VmHWM), with the most of each of its children that live."""
+        return sum(_peak(pid) for pid in _tree(self.pid)) / 1024
+
     def read(self) -> str:
         """Read its next line."""
         assert self._popen.stdout
         line = self._popen.stdout.readline()
         if not line:
-            raise RuntimeError(f"a process ended: {self._log.read_text(errors='replace')[-2000:]}")
+            raise self.ended()
         return line.strip()
+
+    def ended(self) -> RuntimeError:
+        """Say what it and its like wrote last."""
+        return RuntimeError(f"a process ended: {self._log.read_text(errors='replace')[-2000:]}")
 
     def write(self, line: str) -> None:
         """Write it a line."""
@@ -63,6 +71,11 @@ class Process:
     def signal(self, number: int) -> None:
         """Send it a signal."""
         self._popen.send_signal(number)
+
+    def kill(self) -> None:
+        """Kill it at once (kill -9), and wait until it is gone."""
+        self._popen.kill()
+        self._popen.wait()
 
     def end(self) -> None:
         """Let it end; kill it if it does not."""
@@ -209,7 +222,7 @@ def ready(server: Server, every: float = 0.02) -> None:
 
     def answers() -> bool:
         if not server.process.alive():
-            server.process.read()
+            raise server.process.ended()
         try:
             return bool(server.get("/-/ready"))
         except OSError:
@@ -262,6 +275,11 @@ def _cpu(pid: int) -> float:
 def _pss(pid: int) -> int:
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("Pss:")).split()[1])
+
+
+def _peak(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
 
 
 def cores() -> int:
