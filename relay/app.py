@@ -22,6 +22,7 @@ from relay.alert import DAY, SECOND, Duration, Instant
 from relay.alertmanager import AlertmanagerClient
 from relay.answers import Answers
 from relay.answers.alerts import AlertAnswers
+from relay.bell import Bell
 from relay.config import Loaded, load, recognise, remembered
 from relay.config.operators import Operators, read_operators
 from relay.dispatcher import Dispatcher
@@ -48,6 +49,8 @@ LOCK_WAIT = 30.0
 """Seconds to wait for another relay to let go of the storage path."""
 DRAIN = 8.0
 """Seconds that deliveries under way may take to end at shutdown."""
+STORE_PATIENCE = 30.0
+"""Seconds for which the store may take no writes before the relay pages about itself."""
 _SWITCH = 0.0005
 """Seconds between thread switches: with the default a commit waits 5 ms for a busy event loop."""
 
@@ -101,9 +104,20 @@ class App:
         """Those of the configuration before: what was claimed under it may still be on its way out."""
         self._operators: Operators | None = None
         self._reloading = asyncio.Lock()
+        self._store_well_at = time.monotonic()
         self._hung_up = False
         self._hang_ups: set[asyncio.Task[tuple[Problem, ...]]] = set()
         self._house: House | None = None
+        self._sender = EventSender(lambda name: self._keys.get(name) or self._keys_before.get(name))
+        self._bell = Bell(
+            clock=clock,
+            send=self._sender.send,
+            at_hand=lambda key_id: key_id in self._keys,
+            counting=lambda integration: self._at_home().dispatcher.counting(integration),
+            external_url=settings.external_url,
+            metrics=self._metrics,
+            log=self._log,
+        )
 
     async def serve(self) -> int:
         """Open everything, serve, close everything."""
@@ -121,6 +135,10 @@ class App:
             print(f"pagerelay: {error}", file=sys.stderr)  # noqa: T201 - for the person who started it
             return 1
         return 0
+
+    def _at_home(self) -> "House":
+        assert self._house is not None, "nothing rings before the relay is open"
+        return self._house
 
     async def _read_operators(self) -> Operators | None:
         """Read who may change things from afar; None: nobody. Raises BadConfig."""
@@ -146,6 +164,7 @@ class App:
             dispatching = tasks.create_task(house.dispatcher.run())
             tasks.create_task(house.scheduler.run())
             tasks.create_task(house.watchkeeper.run())
+            ringing = tasks.create_task(self._bell.run())
             enquiring = tasks.create_task(house.evidence.run())
             watch = tasks.create_task(self._watch(house))
             if self._hung_up:
@@ -158,6 +177,7 @@ class App:
             enquiring.cancel()
             await self._drain(house, dispatching)
             watch.cancel()
+            ringing.cancel()
 
     def _watch_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -221,17 +241,17 @@ class App:
         store.on_commit(lambda seconds, _: self._metrics.committed(seconds))
         await store.clock_back(clock())
         renderer = Renderer(read_sources(loaded.template_files))
-        sender = EventSender(lambda name: self._keys.get(name) or self._keys_before.get(name))
         enquirer = AlertmanagerClient(resolver=Resolver())
-        await asyncio.gather(renderer.start(), sender.start(), enquirer.start())
+        await asyncio.gather(renderer.start(), self._sender.start(), enquirer.start())
         stack.push_async_callback(renderer.close)
-        stack.push_async_callback(sender.close)
+        stack.push_async_callback(self._sender.close)
         stack.push_async_callback(enquirer.close)
         bound = await self._bind(loaded, store)
         self._keys = bound.keys
         silencer = Silencer(store, clock=clock, log=self._log)
         await silencer.open()
-        house = self._house = self._wire(store, bound.book, renderer, sender, silencer, enquirer)
+        house = self._house = self._wire(store, bound.book, renderer, silencer, enquirer)
+        await self._bell.open(store, bound.book)
         self._metrics.reloaded(ok=True, at=clock(), fingerprint=bound.book.rules.fingerprint)
         return house
 
@@ -240,7 +260,6 @@ class App:
         store: SqliteStore,
         book: Rulebook,
         renderer: Renderer,
-        sender: EventSender,
         silencer: Silencer,
         enquirer: AlertmanagerClient,
     ) -> "House":
@@ -251,7 +270,7 @@ class App:
             store,
             book,
             renderer,
-            sender,
+            self._sender,
             clock=clock,
             steady=steady,
             jitter=random.random,
@@ -324,7 +343,7 @@ class App:
         rules = recognise(loaded.rules, await store.integrations())
         await store.remember_integrations(remembered(rules))
         needed = await store.open_lines()
-        kept = {name: key for name, key in self._keys.items() if name in needed}
+        kept = {name: key for name, key in self._keys.items() if name in needed or name in self._bell.keys}
         keys = kept | dict(loaded.keys)
         self._log.hide(key.routing_key.reveal() for key in keys.values())
         self._metrics.initialise((one.name for one in rules.integrations.values()), rules.sources)
@@ -368,7 +387,7 @@ class App:
             await house.renderer.reload(sources)
             self._operators = operators
             self._keys, self._keys_before = bound.keys, self._keys
-            house.dispatcher.book = house.intake.book = bound.book
+            house.dispatcher.book = house.intake.book = self._bell.book = bound.book
             failpoints.reached("reload.swapped")
             await house.recall.clear()
             house.scheduler.reloaded(bound.book)
@@ -397,15 +416,39 @@ class App:
             dispatching.cancel()
 
     async def _watch(self, house: "House") -> None:
-        """Note once a second how late the event loop is; while the store takes no writes, see whether it does again."""
+        """Once a second: note how late the event loop is, look after the store, and after the relay's own trouble."""
         while True:
             asked = time.monotonic()
             await asyncio.sleep(1)
             self._metrics.lagged(max(0.0, time.monotonic() - asked - 1))
-            if house.intake.trouble is not None:
-                with suppress(StoreError):
-                    await house.store.remember_integrations(remembered(house.intake.book.rules))
-                    house.intake.trouble = None
+            await self._probe_store(house)
+            await self._look_for_trouble(house)
+
+    async def _probe_store(self, house: "House") -> None:
+        """While the store takes no writes, see whether it does again."""
+        if house.intake.trouble is not None:
+            with suppress(StoreError):
+                await house.store.remember_integrations(remembered(house.intake.book.rules))
+                house.intake.trouble = None
+
+    async def _look_for_trouble(self, house: "House") -> None:
+        """Ring for what the relay can see of itself, and stop ringing once it is over."""
+        trouble, now = house.intake.trouble, time.monotonic()
+        self._store_well_at = now if trouble is None else self._store_well_at
+        failing = now - self._store_well_at >= STORE_PATIENCE
+        self._trouble("store_failing", f"the store takes no writes, webhooks get 503: {trouble}" if failing else "")
+        with suppress(StoreError):
+            dead = sum((await house.store.counts()).dead.values())
+            self._trouble("dead_letters", f"PagerDuty refused {_pages(dead)} for good" if dead else "")
+            gone = sum(count for key, count in (await house.store.open_lines()).items() if key not in self._keys)
+            because = f"{_pages(gone)} cannot be resolved: the routing key they were sent with is not at hand"
+            self._trouble("key_gone", because if gone else "")
+
+    def _trouble(self, reason: str, because: str) -> None:
+        if because:
+            self._bell.ring(reason, because)
+        else:
+            self._bell.quiet(reason)
 
     async def _refresh_metrics(self) -> None:
         """Bring the gauges up to date before they are read."""
@@ -479,6 +522,10 @@ class House:
     alerts: AlertAnswers
     watchkeeper: Watchkeeper
     evidence: Evidence
+
+
+def _pages(count: int) -> str:
+    return "1 page" if count == 1 else f"{count} pages"
 
 
 def _url(address: tuple[str, int]) -> str:

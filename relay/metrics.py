@@ -3,7 +3,7 @@
 import sqlite3
 import sys
 from collections import Counter as Tally
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from prometheus_client import (
@@ -60,6 +60,22 @@ SUPPRESSIONS = (
     "inhibit_hold",
 )
 """The values of relay.page.SuppressionKind."""
+SELF_PAGES = (
+    "dead_letters",
+    "key_refused",
+    "store_failing",
+    "store_corrupt",
+    "config_last_good",
+    "secrets_unreadable",
+    "paused",
+    "body_too_large",
+    "unknown_source",
+    "auth_failures",
+    "clock_back",
+    "template_failing",
+    "key_gone",
+)
+"""Reasons for which the relay pages about itself."""
 STORE_OPS = ("keep", "claim", "settle", "read", "schedule", "prune", "open")
 FIELDS = (
     "description",
@@ -310,6 +326,15 @@ class Metrics:
         """Count one call to the store that failed."""
         self._store_errors[(op if op in STORE_OPS else "other",)].inc()
 
+    def self_page(self, reason: str, *, rung: bool) -> None:
+        """Say whether there is this reason to page about the relay itself."""
+        self._self_page[(reason if reason in SELF_PAGES else "other",)].set(rung)
+
+    def paused(self, receivers: Collection[str]) -> None:
+        """Say which receivers are paused; `all` stands for every one."""
+        for receiver in {*receivers, *(values[0] for values in self._paused)}:
+            self._paused[(receiver,)].set(receiver in receivers)
+
     def committed(self, seconds: float) -> None:
         """Note how long one commit took."""
         self._commit_seconds.observe(seconds)
@@ -446,6 +471,8 @@ class Metrics:
         self._key_gone = self._gauge(
             "pages_key_gone", "Open pages whose routing key is not at hand: they cannot be resolved."
         )[()]
+        self._self_page = self._gauge("self_page", "1 while the relay has this reason to page about itself.", "reason")
+        self._paused = self._gauge("paused", "1 while nothing is sent to a receiver (`all`: to any).", "receiver")
         self._store_errors = self._counter("store_errors", "Calls to the store that failed.", "op")
         self._store_up = self._gauge("store_up", "1 while the store takes writes.")[()]
         self._store_size = self._gauge("store_size_bytes", "Size of the database.")[()]
@@ -482,6 +509,9 @@ class Metrics:
             self._dead_lettered[(reason,)].inc(0)
         for field in (*FIELDS, "other"):
             self._template_errors[(field,)].inc(0)
+        for reason in (*SELF_PAGES, "other"):
+            self._self_page[(reason,)].set(0)
+        self._paused[("all",)].set(0)
         for op in (*STORE_OPS, "other"):
             self._store_errors[(op,)].inc(0)
         for outcome in ("success", "failure"):

@@ -35,6 +35,7 @@ class Built:
     inhibit_rules: tuple[InhibitRule, ...]
     heartbeats: tuple[Heartbeat, ...]
     resolve_timeout: Duration
+    meta_receiver: str = ""
 
 
 def build(
@@ -58,7 +59,8 @@ def build(
         root = build_tree(config.route, timers, problems)
         _References(config, problems).check(config.route)
         check_stale(config.route, config.sources, problems)
-    return Built(root, cast, sources, windows, inhibit_rules, heartbeats, config.global_.resolve_timeout)
+    timeout, meta = config.global_.resolve_timeout, _meta_receiver(config, problems)
+    return Built(root, cast, sources, windows, inhibit_rules, heartbeats, timeout, meta)
 
 
 def rule_set(built: Built, text: bytes) -> RuleSet:
@@ -72,6 +74,7 @@ def rule_set(built: Built, text: bytes) -> RuleSet:
         windows=built.windows,
         inhibit_rules=built.inhibit_rules,
         heartbeats=built.heartbeats,
+        meta_receiver=built.meta_receiver,
         resolve_timeout=built.resolve_timeout,
         fingerprint=sha256(text).hexdigest()[:16],
     )
@@ -133,6 +136,24 @@ def _renamed(rules: RuleSet, names: Mapping[str, str]) -> RuleSet:
 def _moved(receiver: Receiver, current: Mapping[str, str]) -> Receiver:
     targets = (replace(target, integration=current[target.integration]) for target in receiver.targets)
     return replace(receiver, targets=tuple(targets))
+
+
+def _meta_receiver(config: schema.Config, problems: Problems) -> str:
+    """Check the receiver of what the relay has to say of itself; "" where the file names none."""
+    name, path = config.global_.meta_receiver or "", ("global", "meta_receiver")
+    names = [spec.name for spec in config.receivers]
+    if not name or problems.gone(path, ("receivers",), *(("receivers", index, "name") for index in range(len(names)))):
+        return name
+    if name not in names:
+        near = get_close_matches(name, names, n=1, cutoff=0.6)
+        hint = f"did you mean {go_quote(near[0])}?" if near else "add it to receivers, or take meta_receiver out"
+        problems.error(path, f"undefined receiver {go_quote(name)} used as meta_receiver; {hint}")
+        return name
+    index = names.index(name)
+    if not config.receivers[index].pagerduty_configs and not problems.gone(("receivers", index, "pagerduty_configs")):
+        message = f"receiver {go_quote(name)} has no pagerduty_configs: nobody would hear of the relay's own trouble"
+        problems.error(path, f"{message}; give it one with a routing key of its own, or name another receiver")
+    return name
 
 
 def _inhibit_rules(config: schema.Config, problems: Problems) -> Iterator[InhibitRule]:

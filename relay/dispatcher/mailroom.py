@@ -4,6 +4,7 @@ import asyncio
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import blake2b
 
 from msgspec.structs import replace
@@ -117,6 +118,19 @@ class Dispatcher:
     def windows(self) -> dict[str, Window]:
         """Return the budgets in use, by integration."""
         return dict(self._windows)
+
+    @contextmanager
+    def counting(self, integration: str) -> Iterator[bool]:
+        """Count a call that another room makes in an integration's window; False: there is no room, make none."""
+        window, now = self._window(integration), self._steady()
+        if window.closed(now) or not window.tokens(now):
+            yield False
+            return
+        window.spend(Lane.CRITICAL, now, ())
+        try:
+            yield True
+        finally:
+            window.landed(Lane.CRITICAL, self._steady())
 
     async def _seed(self) -> None:
         """Count the calls made before this process started."""

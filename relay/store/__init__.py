@@ -2,6 +2,18 @@
 
 from relay.store.lock import Holder, Lock, acquire, holder
 from relay.store.sqlite import SqliteStore
-from relay.store.views import Counts, Entry, Known, Seen
+from relay.store.views import Counts, Entry, Known, Pause, Seen, SelfPage
 
-__all__ = ["Counts", "Entry", "Holder", "Known", "Lock", "Seen", "SqliteStore", "acquire", "holder"]
+__all__ = [
+    "Counts",
+    "Entry",
+    "Holder",
+    "Known",
+    "Lock",
+    "Pause",
+    "Seen",
+    "SelfPage",
+    "SqliteStore",
+    "acquire",
+    "holder",
+]

@@ -12,14 +12,14 @@ from relay.errors import StoreError
 from relay.page import Lane, Page, State, Wanted
 from relay.rules.ledger import Attempt, Claim, Held, Ledger, Lookup, Plan, Settled, Started, Want
 from relay.rules.silences import Silence
-from relay.store import answers, codec, connect, delivery, silences, upkeep
+from relay.store import answers, codec, connect, delivery, life, silences, upkeep
 from relay.store.firing import Firing, read_firing
 from relay.store.heard import Heard
 from relay.store.keeping import Keep
 from relay.store.ledger import read_ledger, stir
 from relay.store.queries import query
 from relay.store.reader import Reader
-from relay.store.views import Counts, Entry, Known, Seen, Stale
+from relay.store.views import Counts, Entry, Known, Pause, Seen, SelfPage, Stale
 from relay.store.writer import Writer
 
 Answer = TypeVar("Answer")
@@ -171,6 +171,26 @@ class SqliteStore:
     async def forget_silences(self, before: Instant) -> int:
         """Delete silences that ended before then; return how many."""
         return await self._write(lambda db: silences.forget(db, before))
+
+    async def bells(self) -> list[SelfPage]:
+        """List the self-pages that may be open at PagerDuty."""
+        return await self._clockwork.ask(life.bells)
+
+    async def put_bell(self, told: SelfPage) -> None:
+        """Write what PagerDuty was told for one reason under one key."""
+        await self._write(lambda db: life.put_bell(db, told))
+
+    async def drop_bell(self, reason: str, key_id: str) -> None:
+        """Forget what is over."""
+        await self._write(lambda db: life.drop_bell(db, reason, key_id))
+
+    async def pauses(self) -> list[Pause]:
+        """List every pause there is or was, newest first; the last 1,000."""
+        return await self._clockwork.ask(life.pauses)
+
+    async def put_pauses(self, changed: Sequence[Pause]) -> None:
+        """Write pauses whole; one with the id of another takes its place."""
+        await self._write(lambda db: life.put_pauses(db, changed))
 
     async def firing(self, after_id: int, limit: int) -> list[Held]:
         """List firing alerts by id, from the first one after `after_id` (start with -1)."""

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from relay.alert import Instant
+from relay.alert import Duration, Instant
 from relay.event import Severity
 from relay.page import Lane, Page, State, Wanted
 from relay.rules.ledger import Recorded, Shown
@@ -69,3 +69,34 @@ class Counts(msgspec.Struct, frozen=True):
     """Dead letters by integration."""
     oldest: Mapping[Lane, Instant]
     """By lane: when the oldest change that waits was accepted."""
+
+
+class SelfPage(msgspec.Struct, frozen=True):
+    """What PagerDuty was told for one reason, under one routing key."""
+
+    reason: str
+    key_id: str
+    integration: str
+    """Integration.id."""
+    state: State
+    at: Instant
+    """Start of the last call."""
+    because: str
+    """What that call said."""
+    since: Instant
+    """When the reason was rung, and `lasts`, for how long it counts from then; None: until it is over."""
+    lasts: Duration | None = None
+
+
+class Pause(NamedTuple):
+    """Who paused what, and for how long."""
+
+    id: int
+    receiver: str
+    """"" for everything."""
+    since: Instant
+    until: Instant
+    by: str
+    ended_at: Instant = 0
+    """When somebody ended it before its time; 0: nobody did."""
+    ended_by: str = ""
