@@ -8,12 +8,14 @@ from pathlib import Path
 from relay.config import schema, yaml
 from relay.config.build import build, rule_set
 from relay.config.problems import Problems, problem_of
+from relay.config.reading import Unreadable, decoded, read_file
 from relay.config.routes import Timers
+from relay.config.secrets import SecretReader, Stamp
 from relay.config.shape import shaped
 from relay.config.texts import TextCheck
 from relay.errors import BadConfig, Problem
 from relay.rules.ruleset import Route, RuleSet
-from relay.secret import Key
+from relay.secret import Key, Secret
 
 MAX_TEMPLATE_BYTES = 1_000_000
 _OURS = Timers()
@@ -26,10 +28,40 @@ class Loaded:
     rules: RuleSet
     keys: Mapping[str, Key]
     """By key id: the current key of every integration, and the previous ones that the file names."""
-    template_files: tuple[Path, ...]
+    templates: Mapping[Path, str] = field(repr=False)
+    """The user's template files, as they were read."""
     warnings: tuple[Problem, ...]
     text: bytes = field(repr=False)
     """The file as it was read; it may hold routing keys."""
+    secrets: Mapping[Path, Secret] = field(default_factory=dict)
+    """What the files that it names as secrets hold; where one cannot be used, what it held before."""
+    stamps: Mapping[Path, Stamp | None] = field(default_factory=dict)
+    """Those files as they were when they were read; None: it was not there."""
+    stale: tuple[str, ...] = ()
+    """Which of those files cannot be used now, and why."""
+    heartbeat_url: Secret | None = None
+    """What is told each minute that the relay is alive."""
+
+    @property
+    def template_files(self) -> tuple[Path, ...]:
+        """The user's template files, in order."""
+        return tuple(self.templates)
+
+    @property
+    def secret_files(self) -> tuple[Path, ...]:
+        """Every file that is read as a secret."""
+        return tuple(self.stamps)
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """A configuration that was loaded once, to be loaded again with secrets that have changed since."""
+
+    text: bytes = field(repr=False)
+    templates: Mapping[Path, str] | None = field(default=None, repr=False)
+    """Taken in place of the files; None: the files are read."""
+    secrets: Mapping[Path, Secret] = field(default_factory=dict)
+    """What stands in for a secret's file that cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,80 +77,72 @@ class Examined:
     text: bytes = field(repr=False)
 
 
-def load(path: Path, environ: Mapping[str, str], *, timers: Timers = _OURS) -> Loaded:
-    """Load a file; `timers` are for a root route that sets none. Raises BadConfig with every problem in it."""
-    examined = examine(path, environ, timers=timers)
+def load(path: Path, environ: Mapping[str, str], *, timers: Timers = _OURS, before: Before | None = None) -> Loaded:
+    """Load a file; `timers` are for a root route that sets none. Raises BadConfig with every problem in it.
+
+    With `before` it is that text, as if it stood at `path`: relative names begin there.
+    """
+    examined = examine(path, environ, timers=timers, before=before)
     if examined.loaded is None:
         raise BadConfig(examined.problems)
     return examined.loaded
 
 
-def examine(path: Path, environ: Mapping[str, str], *, timers: Timers = _OURS) -> Examined:
+def examine(
+    path: Path, environ: Mapping[str, str], *, timers: Timers = _OURS, before: Before | None = None
+) -> Examined:
     """Read a file as far as it can be read; never raises for what stands in it."""
     try:
-        text = _read(path)
-        root, faults = yaml.read(_decoded(text))
-    except _Unreadable as error:
+        text = read_file(path) if before is None else before.text
+        root, faults = yaml.read(decoded(text))
+    except Unreadable as error:
         return Examined(None, (Problem(str(path), error.line, error.column, "", str(error)),), None, None, error.text)
     except yaml.BadYaml as error:
         return Examined(None, tuple(problem_of(str(path), bad) for bad in error.faults), None, None, text)
     problems = Problems(str(path), root)
     for bad in faults:
         problems.fault(bad)
-    return _examined(path, text, yaml.plain(root), problems, environ, timers)
+    return _examined(path, text, yaml.plain(root), problems, environ, timers, before)
 
 
 def _examined(
-    path: Path, text: bytes, data: object, problems: Problems, environ: Mapping[str, str], timers: Timers
+    path: Path,
+    text: bytes,
+    data: object,
+    problems: Problems,
+    environ: Mapping[str, str],
+    timers: Timers,
+    before: Before | None,
 ) -> Examined:
     if data is None:
         problems.error((), "no route provided in config: the file is empty")
     config = shaped(data, problems) if data is not None else None
     if config is None:
         return Examined(None, problems.found, None, None, text)
-    templates, texts = _templates(config.templates, path.parent, problems)
-    built = build(config, path.parent, environ, timers, texts, problems)
+    if before is None or before.templates is None:
+        templates, texts = _templates(config.templates, path.parent, problems)
+    else:
+        templates, texts = before.templates, _text_check(before.templates)
+    secrets = SecretReader(path.parent, environ, problems, before.secrets if before is not None else {})
+    built = build(config, path.parent, environ, timers, texts, problems, secrets)
     root = None if problems.failed(("route",)) else built.root
     if problems.failed(()):
         return Examined(None, problems.found, root, config, text)
-    loaded = Loaded(rule_set(built, text), built.cast.keys, templates, problems.found, text)
+    loaded = Loaded(
+        rule_set(built, text),
+        built.cast.keys,
+        templates,
+        problems.found,
+        text,
+        secrets.good,
+        secrets.stamps,
+        tuple(secrets.stale),
+        built.heartbeat_url,
+    )
     return Examined(loaded, problems.found, root, config, text)
 
 
-class _Unreadable(Exception):
-    """The file cannot even be looked at."""
-
-    def __init__(self, message: str, text: bytes = b"", line: int = 1, column: int = 1) -> None:
-        super().__init__(message)
-        self.text = text
-        self.line = line
-        self.column = column
-
-
-def _read(path: Path) -> bytes:
-    try:
-        if path.is_fifo():
-            raise _Unreadable("this is a pipe, which cannot be read again at a reload: write it to a file")
-        with path.open("rb") as file:
-            text = file.read(yaml.MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise _Unreadable(f"cannot read the file: {getattr(error, 'strerror', None) or error}") from None
-    if len(text) > yaml.MAX_BYTES:
-        raise _Unreadable(f"larger than {yaml.MAX_BYTES // 1024 // 1024} MiB, which no routing tree is")
-    return text
-
-
-def _decoded(text: bytes) -> str:
-    try:
-        return text.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = text[: error.start]
-        line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
-        message = f"not UTF-8: the byte 0x{text[error.start]:02x}; save the file as UTF-8"
-        raise _Unreadable(message, text, line, column) from None
-
-
-def _templates(patterns: list[str], directory: Path, problems: Problems) -> tuple[tuple[Path, ...], TextCheck]:
+def _templates(patterns: list[str], directory: Path, problems: Problems) -> tuple[Mapping[Path, str], TextCheck]:
     """Resolve the globs, relative to the configuration, and check each file once."""
     places: dict[Path, yaml.Path] = {}
     for index, pattern in enumerate(patterns):
@@ -130,11 +154,15 @@ def _templates(patterns: list[str], directory: Path, problems: Problems) -> tupl
             places.setdefault(Path(name), ("templates", index))
     sources = {file: _source(file, place, problems) for file, place in places.items() if file.is_file()}
     readable = {file: text for file, text in sources.items() if text is not None}
-    texts = TextCheck({file.name: text for file, text in readable.items()})
+    texts = _text_check(readable)
     for file, source in readable.items():
         if fault := texts.file_fault(file.name, source):
             problems.error(places[file], f"{file}: {fault}")
-    return tuple(sources), texts
+    return readable, texts
+
+
+def _text_check(templates: Mapping[Path, str]) -> TextCheck:
+    return TextCheck({file.name: text for file, text in templates.items()})
 
 
 def _source(file: Path, place: yaml.Path, problems: Problems) -> str | None:

@@ -4,7 +4,7 @@ import types
 from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -22,24 +22,33 @@ _WORDS = {
 }
 
 
+Document = TypeVar("Document", bound=Section)
+
+
 def shaped(data: Any, problems: Problems) -> Config | None:
     """Validate plain YAML data; what does not fit is reported and left out. None: nothing is left to look at."""
+    return shaped_as(Config, data, problems)
+
+
+def shaped_as(document: type[Document], data: Any, problems: Problems) -> Document | None:
+    """Validate plain YAML data against a schema of any kind of file, as `shaped` does."""
     while True:
         try:
-            return Config.model_validate(data)
+            return document.model_validate(data)
         except ValidationError as error:
-            paths = {_report(detail, data, problems) for detail in error.errors(include_url=False, include_input=False)}
+            wrong = error.errors(include_url=False, include_input=False)
+            paths = {_report(document, detail, data, problems) for detail in wrong}
         if () in paths:
             return None
         for path in sorted(paths, key=lambda path: [str(part) for part in path], reverse=True):
             _take_out(data, path, problems)
 
 
-def _report(detail: ErrorDetails, data: Any, problems: Problems) -> Path:
+def _report(document: type[Section], detail: ErrorDetails, data: Any, problems: Problems) -> Path:
     path = _real_path(detail["loc"], data)
     kind = detail["type"]
     if kind == "extra_forbidden":
-        problems.error(path, _unknown(_section(path[:-1]), str(path[-1])), key=True)
+        problems.error(path, _unknown(_section(document, path[:-1]), str(path[-1])), key=True)
     elif kind == "literal_error":
         problems.error(path, f"must be one of {detail.get('ctx', {}).get('expected', '')}")
     elif kind.endswith("_type"):
@@ -77,9 +86,9 @@ def _snake(name: str) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
 
 
-def _section(path: Path) -> type[Section]:
+def _section(document: type[Section], path: Path) -> type[Section]:
     """Find the model that a path leads to."""
-    section: type[Section] = Config
+    section = document
     for part in path:
         if isinstance(part, str):
             fields = {str(field.validation_alias or name): field for name, field in section.model_fields.items()}

@@ -151,7 +151,7 @@ def test_every_error_of_a_file_is_told_at_once_with_its_place(tmp_path: Path) ->
         (b"route: [", "1:9: not YAML: did not find expected node content"),
         (b"a: 1\nb: \xff", "2:4: not UTF-8: the byte 0xff; save the file as UTF-8"),
         (b"route:\n\treceiver: x", "2:1: not YAML: a tab: indent with spaces"),
-        (b"#" * 5_000_000, "1:1: larger than 4 MiB, which no routing tree is"),
+        (b"#" * 5_000_000, "1:1: larger than 4 MiB, which no configuration is"),
         (b"a: " + b"[" * 100_000, "1:123: nested more than 120 levels deep"),
         (b"route: " + b"{routes: [" * 100 + b"]}" * 100, "1:607: nested more than 120 levels deep"),
         (b"{a: b\x00}", "1:6: the character U+0000 may not stand in YAML"),
