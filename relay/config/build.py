@@ -12,6 +12,7 @@ from relay.config.intervals import read_windows
 from relay.config.problems import Problems
 from relay.config.receivers import Cast, ReceiverBuilder
 from relay.config.routes import Timers, build_tree, hold, match_fields
+from relay.config.secrets import SecretReader
 from relay.config.senders import check_stale, read_heartbeats, read_sources
 from relay.config.texts import TextCheck
 from relay.config.yaml import Path
@@ -19,6 +20,7 @@ from relay.rules.matchers import valid_label_name
 from relay.rules.quoting import go_quote
 from relay.rules.ruleset import Heartbeat, InhibitRule, Receiver, Route, RuleSet, Source
 from relay.rules.windows import Window
+from relay.secret import Secret
 
 Known = tuple[str, str, str, int]
 """What the store remembers of an integration: (Integration.id, a key id, receiver name, index of the entry)."""
@@ -35,7 +37,8 @@ class Built:
     inhibit_rules: tuple[InhibitRule, ...]
     heartbeats: tuple[Heartbeat, ...]
     resolve_timeout: Duration
-    meta_receiver: str = ""
+    meta_receiver: str
+    heartbeat_url: Secret | None
 
 
 def build(
@@ -45,11 +48,12 @@ def build(
     timers: Timers,
     texts: TextCheck,
     problems: Problems,
+    secrets: SecretReader,
 ) -> Built:
     """Build everything the file speaks of, noting all that is wrong on the way."""
     windows = read_windows(config, environ, problems)
     inhibit_rules = tuple(_inhibit_rules(config, problems))
-    cast = ReceiverBuilder(config, directory, environ, texts, problems).build()
+    cast = ReceiverBuilder(config, directory, environ, texts, problems, secrets).build()
     sources = read_sources(config.sources, problems)
     heartbeats = read_heartbeats(config, problems)
     root = None
@@ -59,8 +63,9 @@ def build(
         root = build_tree(config.route, timers, problems)
         _References(config, problems).check(config.route)
         check_stale(config.route, config.sources, problems)
-    timeout, meta = config.global_.resolve_timeout, _meta_receiver(config, problems)
-    return Built(root, cast, sources, windows, inhibit_rules, heartbeats, timeout, meta)
+    meta, pulse = _meta_receiver(config, problems), _heartbeat_url(config.global_, problems, secrets)
+    timeout = config.global_.resolve_timeout
+    return Built(root, cast, sources, windows, inhibit_rules, heartbeats, timeout, meta, pulse)
 
 
 def rule_set(built: Built, text: bytes) -> RuleSet:
@@ -154,6 +159,30 @@ def _meta_receiver(config: schema.Config, problems: Problems) -> str:
         message = f"receiver {go_quote(name)} has no pagerduty_configs: nobody would hear of the relay's own trouble"
         problems.error(path, f"{message}; give it one with a routing key of its own, or name another receiver")
     return name
+
+
+def _heartbeat_url(spec: schema.Global, problems: Problems, secrets: SecretReader) -> Secret | None:
+    """Read the address that is told each minute that the relay is alive; None where there is none."""
+    here: Path = ("global", "heartbeat_url")
+    if spec.heartbeat_url_file is not None:
+        file: Path = ("global", "heartbeat_url_file")
+        if spec.heartbeat_url is not None:
+            problems.error(file, "at most one of heartbeat_url & heartbeat_url_file must be configured", key=True)
+        return secrets.file(spec.heartbeat_url_file, file, "the heartbeat's URL", _url_fault)
+    url = secrets.value(spec.heartbeat_url, here) if spec.heartbeat_url is not None else None
+    if url is not None and (fault := _url_fault(url.reveal())):
+        problems.error(here, fault)
+        return None
+    return url
+
+
+def _url_fault(text: str) -> str:
+    """Say what is wrong with a URL that is a secret, without showing it; "" if nothing is."""
+    try:
+        schema.http_url(text)
+    except ValueError:
+        return "not an http:// or https:// URL without a user and password in it"
+    return ""
 
 
 def _inhibit_rules(config: schema.Config, problems: Problems) -> Iterator[InhibitRule]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from relay.config import schema
 from relay.config.problems import Problems, dotted
+from relay.config.secrets import SecretReader
 from relay.config.texts import TextCheck, has_template
 from relay.config.yaml import Path
 from relay.event import Severity
@@ -47,12 +48,14 @@ class ReceiverBuilder:
         environ: Mapping[str, str],
         texts: TextCheck,
         problems: Problems,
+        secrets: SecretReader,
     ) -> None:
         self.config = config
         self.directory = directory
         self.environ = environ
         self.texts = texts
         self.problems = problems
+        self.secrets = secrets
         self.cast = Cast()
 
     def build(self) -> Cast:
@@ -144,30 +147,14 @@ class ReceiverBuilder:
                 yield secret
 
     def _key_file(self, name: str, path: Path) -> Secret | None:
-        try:
-            if (self.directory / name).is_fifo():
-                self.problems.error(path, f"cannot read the routing key from {name}: it is a pipe, not a file")
-                return None
-            with (self.directory / name).open("rb") as file:
-                text = file.read(4096).decode("ascii", "replace")
-        except (OSError, ValueError) as error:
-            self.problems.error(path, f"cannot read the routing key from {name}: {_reason(error)}")
-            return None
-        return self._checked(Secret(text.strip()), path)
+        return self.secrets.file(name, path, "the routing key", _key_fault)
 
-    def _checked(self, secret: Secret, path: Path) -> Secret | None:
-        text = secret.reveal()
-        if _KEY.fullmatch(text):
-            return secret
-        if has_template(text):
-            message = "templates are not evaluated in a routing key: give each key a receiver of its own"
-        else:
-            message = (
-                f"not a routing key: {len(text)} characters where an Events API v2 integration key has "
-                "32 letters and digits"
-            )
-        self.problems.error(path, message)
-        return None
+    def _checked(self, written: Secret, path: Path) -> Secret | None:
+        secret = self.secrets.value(written, path)
+        fault = _key_fault(secret.reveal()) if secret is not None else ""
+        if fault:
+            self.problems.error(path, fault)
+        return None if fault else secret
 
     def _key_template(self, entry: schema.PagerDuty, path: Path) -> dict[str, Any]:
         """Read how the integration is called: timeout, proxy and TLS."""
@@ -208,12 +195,13 @@ class ReceiverBuilder:
             if not any(name in self.environ for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")):
                 message = "no HTTPS_PROXY or HTTP_PROXY is set: PagerDuty is called directly"
                 self.problems.warn((*path, "proxy_from_environment"), message)
-        if http.proxy_url is None:
+        proxy = self.secrets.value(http.proxy_url, (*path, "proxy_url")) if http.proxy_url is not None else None
+        if proxy is None:
             return None
-        if not http.proxy_url.reveal().startswith(("http://", "https://")):
+        if not proxy.reveal().startswith(("http://", "https://")):
             self.problems.error((*path, "proxy_url"), "must be an http:// or https:// URL")
             return None
-        return http.proxy_url
+        return proxy
 
     def _tls(self, spec: schema.Tls | None, path: Path) -> Tls | None:
         if spec is None:
@@ -296,5 +284,10 @@ def _filled(value: Any) -> Any:
     return value
 
 
-def _reason(error: Exception) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else "its name is not one a file can have"
+def _key_fault(text: str) -> str:
+    """Say what is wrong with a routing key without showing it; "" if nothing is."""
+    if _KEY.fullmatch(text):
+        return ""
+    if has_template(text):
+        return "templates are not evaluated in a routing key: give each key a receiver of its own"
+    return f"not a routing key: {len(text)} characters where an Events API v2 integration key has 32 letters and digits"
