@@ -1,4 +1,4 @@
-"""`python -m bench [P1 ...]`: measure, print the table, and write it into docs/performance.md."""
+"""`python -m bench [P1 ... | native]`: measure, print the table, and write it into docs/performance.md."""
 
 import argparse
 import sys
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import accepting, delivering, page, storing, suppressing
+from bench import accepting, beside, delivering, native, page, storing, suppressing
 from bench.figures import FULL, QUICK, Row, Scale, table
 from bench.processes import Bench, on_disk
 
@@ -18,15 +18,22 @@ BENCHMARKS: dict[str, Benchmark] = {
     "P2": accepting.p2,
     "P3": accepting.p3,
     "P4": storing.p4,
+    "P5": native.p5,
     "P6": lambda bench, scale: accepting.p6(bench, scale) + suppressing.p6(bench, scale),
     "P7": storing.p7,
     "P8": accepting.p8,
+    "P9": beside.p9,
     "P10": delivering.p10,
     "P11": delivering.p11,
     "P12": delivering.p12,
     "P14": storing.p14,
     "S1": suppressing.s1,
+    "N1": native.n1,
+    "N2": native.n2,
 }
+
+GROUPS = {"native": ["P5", "N1", "N2", "P9", "P11"]}
+"""Benchmarks that are asked for together: those against Alertmanager's own `pagerduty_configs`."""
 
 
 def main() -> None:
@@ -57,10 +64,13 @@ def measure(ids: list[str], scale: Scale, directory: Path) -> list[Row]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("ids", nargs="*", metavar="ID", help=f"{', '.join(BENCHMARKS)}; without any: all of them")
+    parser.add_argument(
+        "ids", nargs="*", metavar="ID", help=f"{', '.join((*BENCHMARKS, *GROUPS))}; without any: all of them"
+    )
     parser.add_argument("--quick", action="store_true", help="see that they work; such figures mean nothing")
     parser.add_argument("--directory", default="/var/tmp", help="where databases go: a directory on a disk")
     asked = parser.parse_args()
+    asked.ids = [id for word in asked.ids for id in GROUPS.get(word, [word])]
     if unknown := set(asked.ids) - set(BENCHMARKS):
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
     return asked

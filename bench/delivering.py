@@ -50,7 +50,7 @@ def p11(bench: Bench, scale: Scale) -> list[Row]:
     if not _has_alertmanager("P11"):
         return []
     ours, theirs = bench.bare(), bench.bare()
-    relay = bench.relay(config(ours.url, events=_UNLIMITED, group_by=_PER_ALERT))
+    relay = bench.relay(config(ours.url, events=_UNLIMITED, pages=f"group_by: {_PER_ALERT}"))
     before_relay = bench.alertmanager(_to_relay(relay))
     native = bench.alertmanager(_native(theirs))
     alerts = scale.of(1_000, 50)

@@ -32,6 +32,7 @@ class Process:
                 text=True,
             )
         self.pid = self._popen.pid
+        self.command = command
         self._log = log
 
     def cpu(self) -> float:
@@ -176,6 +177,12 @@ class Bench:
         ready(server)
         return server
 
+    def again(self, server: Server) -> Server:
+        """Start a server that was killed once more, as it was, and wait until it is ready."""
+        fresh = Server(self.start(server.process.command), server.port)
+        ready(fresh)
+        return fresh
+
     def load(self, server: Server, order: Order) -> Spent:
         """Send an order's bodies; everything must be answered 200."""
         if self._load is None:
@@ -192,14 +199,20 @@ class Bench:
 
 
 def config(
-    url: str, *, events: int = 120, routes: str = "", group_by: str = "[alertname, cluster]", rest: str = ""
+    url: str,
+    *,
+    events: int = 120,
+    within: str = "60s",
+    routes: str = "",
+    pages: str = "group_by: [alertname, cluster]",
+    rest: str = "",
 ) -> str:
-    """Write a routing YAML that pages one integration at `url`."""
+    """Write a routing YAML that pages one integration at `url`; `pages` says what makes a page."""
     return f"""
-global: {{pagerduty_url: "{url}/v2/enqueue", budget: {{events: {events}, within: 60s}}}}
+global: {{pagerduty_url: "{url}/v2/enqueue", budget: {{events: {events}, within: {within}}}}}
 route:
   receiver: platform
-  group_by: {group_by}
+  {pages}
   severity: {{critical: critical, warning: warning, default: error}}
   routes: [{routes}]
 receivers:
