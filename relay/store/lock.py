@@ -10,6 +10,7 @@ import msgspec
 
 from relay.alert import Instant, moment
 from relay.errors import StoreBusy, StoreError
+from relay.store import place
 
 FILE = "lock"
 
@@ -77,7 +78,7 @@ def holder(directory: Path) -> Holder | None:
 
 def _try(directory: Path) -> Lock | None:
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        place.make(directory)
         descriptor = os.open(directory / FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StoreError(f"{directory} cannot be used for storage: {error}") from error
