@@ -115,7 +115,7 @@ def _hold(entry: Entry, held: Held | None, draft: Draft, desk: Desk) -> None:
     starts = [at for at in (alert.starts_at, 0 if held is None or fresh else held.starts_at) if at]
     groups = _heard_in(held, draft.group_key)
     lasts = lasting(alert.expires_at, held, desk.now)
-    missed = held is not None and (held.absent_at or held.stale_at or held.lasts != lasts)
+    missed = held is not None and (held.absent_at or held.stale_at or held.stale_after or held.lasts != lasts)
     missed = missed or desk.waits_to_be_heard(entry.id)
     if held is not None and not fresh and not missed and held.digest == alert.digest and groups == held.groups:
         return

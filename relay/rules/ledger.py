@@ -73,6 +73,9 @@ class Held(msgspec.Struct, frozen=True, gc=False):
     """Since when it was not heard of for too long; 0: it was."""
     ours: bool = False
     """The relay itself says it: no rule routes or suppresses it."""
+    stale_after: Duration = 0
+    """It was paged while the store took no writes, and no body that was accepted has named it: not heard again for so
+    long it is stale, whatever its source says. 0: as its source says."""
 
 
 class Lookup(msgspec.Struct, frozen=True):
@@ -113,6 +116,15 @@ class Recorded(msgspec.Struct, frozen=True):
     decisions: tuple[Decision, ...]
 
 
+class Folded(msgspec.Struct, frozen=True):
+    """How much of an integration was folded into its storm page."""
+
+    receiver: str
+    """Integration.name."""
+    pages: int
+    alerts: int
+
+
 class Plan(msgspec.Struct, frozen=True):
     """What should be written, all of it or none: the answer of a judgement."""
 
@@ -139,6 +151,8 @@ class Plan(msgspec.Struct, frozen=True):
     """Keys whose watchers must be judged again."""
     suppressed: tuple[str, ...] = ()
     """For each member that is kept quiet from now on, by what: a SuppressionKind, the first of several."""
+    folded: tuple[Folded, ...] = ()
+    """What was folded into storm pages."""
     record: Recorded | None = None
     groups: tuple[tuple[str, str], ...] = ()
     """(source, group_key) whose cached answers no longer hold."""

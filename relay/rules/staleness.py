@@ -35,7 +35,7 @@ _GRACE: Duration = 5 * MINUTE
 
 def stale_at(held: Held, listening: Listening, stale_after: Duration) -> Instant:
     """Say when an alert becomes stale unless it is heard."""
-    return listening.heard_at(held) + stale_after
+    return listening.heard_at(held) + (held.stale_after or stale_after)
 
 
 def is_stale(held: Held, listening: Listening, stale_after: Duration, now: Instant) -> bool:

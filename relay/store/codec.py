@@ -15,6 +15,7 @@ from relay.decision import Decision
 from relay.event import Severity
 from relay.page import Lane, Line, Member, Page, State, Wanted
 from relay.rules.ledger import Attempt, Held, Recorded, Shown
+from relay.store.damage import UNREADABLE, Damaged
 
 Row = tuple[Any, ...]
 Struct = TypeVar("Struct", bound=msgspec.Struct)
@@ -31,7 +32,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 
 COMPUTED: Mapping[str, tuple[str, ...]] = {
     "alerts": ("stale_source",),
-    "pages": ("dedup_hash", "delivered", "told", "is_dead"),
+    "pages": ("dedup_hash", "delivered", "told", "is_dead", "via"),
 }
 """Columns written beside those of the struct, for indexes and counts; never read back."""
 
@@ -56,7 +57,10 @@ def held_row(alert: Held) -> Row:
 
 def held(row: Row) -> Held:
     """Read a row of `alerts` back."""
-    return _HELD.build((row[0], row[1] == 1, *row[2:7]), row[7])
+    try:
+        return _HELD.build((row[0], row[1] == 1, *row[2:7]), row[7])
+    except UNREADABLE as error:
+        raise Damaged(f"an alert's row makes no sense: {error!r:.200}") from error
 
 
 def member_row(member: Member) -> Row:
@@ -67,7 +71,10 @@ def member_row(member: Member) -> Row:
 
 def member(row: Row) -> Member:
     """Read a row of `members` back."""
-    return _MEMBER.build((row[0], row[1], row[2] == 1, _SEVERITIES[row[3]], row[4], row[5]), row[6])
+    try:
+        return _MEMBER.build((row[0], row[1], row[2] == 1, _SEVERITIES[row[3]], row[4], row[5]), row[6])
+    except UNREADABLE as error:
+        raise Damaged(f"a member's row makes no sense: {error!r:.200}") from error
 
 
 def shown(row: Row) -> Shown:
@@ -97,15 +104,19 @@ def page_row(page: Page) -> Row:
         stable_id(page.dedup_key),
         _STATES[page.delivered if page.lines else State.NEVER],
         told(page.lines) if page.lines else "",
-        1 if page.dead else 0,
+        1 if page.dead and not page.discarded else 0,
+        page.carrier,
     )
 
 
 def page(row: Row) -> Page:
     """Read a row of `pages` back."""
-    lane = None if row[4] is None else _LANES[row[4]]
-    wanted, severity = _WANTED[row[2]], _SEVERITIES[row[3]]
-    return _PAGE.build((row[0], row[1], wanted, severity, lane, row[5], row[6], row[7] == 1, *row[8:14]), row[14])
+    try:
+        lane = None if row[4] is None else _LANES[row[4]]
+        wanted, severity = _WANTED[row[2]], _SEVERITIES[row[3]]
+        return _PAGE.build((row[0], row[1], wanted, severity, lane, row[5], row[6], row[7] == 1, *row[8:14]), row[14])
+    except UNREADABLE as error:
+        raise Damaged(f"a page's row makes no sense: {error!r:.200}") from error
 
 
 def told(lines: tuple[Line, ...]) -> str:
@@ -129,7 +140,10 @@ def attempt_row(attempt: Attempt) -> Row:
 
 def attempt(row: Row) -> Attempt:
     """Read a row of `attempts` back."""
-    return _ATTEMPT.build((*row[:3], _LANES[row[3]], *row[4:7]), row[7])
+    try:
+        return _ATTEMPT.build((*row[:3], _LANES[row[3]], *row[4:7]), row[7])
+    except UNREADABLE as error:
+        raise Damaged(f"an attempt's row makes no sense: {error!r:.200}") from error
 
 
 def record_row(record: Recorded) -> Row:

@@ -1,19 +1,27 @@
-"""Opens the database file: for writing, for looking, and once per start to bring its schema up to date."""
+"""Opens the database file: for writing, for looking, and once per start to mend it and bring its schema up to date."""
 
+import getpass
 import os
 import re
 import sqlite3
+import time
+from collections.abc import Callable
 from contextlib import closing, suppress
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 from relay import failpoints
 from relay.errors import StoreError
+from relay.store import aside, place
+from relay.store.aside import FILE, FRESH
+from relay.store.damage import UNREADABLE, Damaged, is_damage
 from relay.store.queries import query
+from relay.store.salvage import Salvaged, salvage
 
-FILE = "pagerelay.db"
+__all__ = ["FILE", "Rescued", "migrate", "migrations", "prepare", "reading", "replaced", "rescue", "writing"]
 
 _BUSY_SECONDS = 3.0
 """How long to wait for somebody else's lock: Alertmanager must have its answer within about 5 s."""
@@ -23,21 +31,162 @@ _WAL_BLOCKS = 4_000
 """Blocks in the log before they are copied home (16 MiB): rows lie at random, so waiting lets writes of one merge."""
 _WAL_BYTES_KEPT = 64 * 1024 * 1024
 _STATEMENTS = 256
+_CHECK_SECONDS = 2.0
+"""How long the check at a start may take; a file too large for that is taken as it is."""
 
 
-def prepare(directory: Path) -> None:
-    """Make directory and file, migrate the schema, and put back what a crash left in flight."""
+class Rescued(NamedTuple):
+    """A database that could not be used any more, and what became of it."""
+
+    because: str
+    aside: str
+    """The name it was moved to."""
+    salvaged: Salvaged | None
+    """What was saved of it; None: nothing, the store began empty."""
+
+    def __str__(self) -> str:
+        saved = self.salvaged
+        what = "nothing could be read, the store begins empty"
+        if saved is not None:
+            which = "all" if saved.complete else "what could be read"
+            what = f"{which} was saved: {saved.pages} pages, {saved.alerts} alerts"
+        where = f"it was moved aside as {self.aside}, " if self.aside else ""
+        return f"{self.because}; {where}{what}"
+
+
+def prepare(directory: Path, stamp: Callable[[], str] = lambda: "0") -> Rescued | None:
+    """Make directory and file, migrate the schema, and put back what a crash left in flight.
+
+    A damaged file is moved aside and what can be read of it is saved; then that is returned. A second failure starts
+    empty. `stamp` names the moment. Raises StoreError where the store cannot be used, with what to do.
+    """
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _make_private(directory / FILE)
-        with closing(writing(directory)) as db:
-            migrate(db)
-            db.execute("BEGIN IMMEDIATE")
-            db.execute(query("clockwork", "lose_open_attempts"))
-            db.execute(query("clockwork", "put_back_in_flight"))
-            db.execute("COMMIT")
+        place.make(directory)
+        lost = aside.finish(directory, stamp())
+        found = Rescued("the database file was gone, its log was not", lost, None) if lost else None
+        for empty in (False, True):
+            try:
+                _bring_up(directory)
+                return found
+            except sqlite3.Error as error:
+                if not is_damage(error, lost=False):
+                    raise
+                found = rescue(directory, stamp, str(error), empty=empty)
+        _bring_up(directory)
+        return found
     except (OSError, sqlite3.Error) as error:
-        raise StoreError(f"the store in {directory} cannot be opened: {error}") from error
+        raise StoreError(f"the store in {directory} cannot be opened: {error}{_remedy(error, directory)}") from error
+
+
+def rescue(directory: Path, stamp: Callable[[], str], because: str, *, empty: bool = False) -> Rescued:
+    """Move a damaged database aside, and put a fresh one in its place with what can be read of it.
+
+    `empty`: do not even try to read. Raises OSError or sqlite3.Error where not even a fresh one can be made.
+    """
+    saved = None if empty or not (directory / FILE).is_file() else _fill(directory)
+    if saved is None:
+        with closing(_fresh(directory)):
+            pass
+    return Rescued(because, aside.put_in_place(directory, "corrupt", stamp()), saved)
+
+
+def replaced(directory: Path, db: sqlite3.Connection, stamp: Callable[[], str]) -> str:
+    """Write the content of an open database, whose file was deleted or replaced, to a new file in its place.
+
+    Returns what stood there is called now. Raises sqlite3.Error or OSError where that cannot be done.
+    """
+    place.make(directory)
+    with closing(_empty(directory)) as new:
+        db.backup(new)
+        new.execute("PRAGMA journal_mode = DELETE")  # so that it is one file
+    return aside.put_in_place(directory, "replaced", stamp())
+
+
+def _fill(directory: Path) -> Salvaged | None:
+    """Make a fresh database with what can be read of the damaged one; None if that fails."""
+    try:
+        with closing(_open(f"{_uri(directory)}?mode=ro")) as old, closing(_fresh(directory)) as new:
+            return salvage(old, new)
+    except (sqlite3.Error, *UNREADABLE, OverflowError):
+        return None
+
+
+def _fresh(directory: Path) -> sqlite3.Connection:
+    """Open a new database of our schema beside the damaged one."""
+    db = _empty(directory)
+    migrate(db)
+    return db
+
+
+def _empty(directory: Path) -> sqlite3.Connection:
+    aside.clear(directory)
+    _make_private(directory / FRESH)
+    db = _open(f"{_uri(directory, FRESH)}?mode=rw")
+    db.execute("PRAGMA synchronous = FULL")
+    return db
+
+
+def _bring_up(directory: Path) -> None:
+    """Bring the database to our schema, and put back what a crash left in flight."""
+    if (directory / FILE).is_dir():
+        raise Damaged(f"{FILE} is a directory")
+    _make_private(directory / FILE)
+    with closing(writing(directory)) as db:
+        _check(db)
+        migrate(db)
+        _check_schema(db)
+        db.execute("BEGIN IMMEDIATE")
+        db.execute(query("clockwork", "lose_open_attempts"))
+        db.execute(query("clockwork", "put_back_in_flight"))
+        db.execute("COMMIT")
+
+
+def _check(db: sqlite3.Connection) -> None:
+    """Have SQLite look through the whole file, as far as it gets in the time there is."""
+    until = time.monotonic() + _CHECK_SECONDS
+    db.set_progress_handler(lambda: time.monotonic() > until, 10_000)
+    try:
+        found = [str(row[0]) for row in db.execute("PRAGMA quick_check(3)")]
+    except sqlite3.OperationalError as error:
+        if "interrupted" not in str(error):
+            raise
+        return
+    finally:
+        db.set_progress_handler(None, 0)
+    if found != ["ok"]:
+        raise Damaged(f"the database is damaged: {'; '.join(found)[:300]}")
+
+
+def _check_schema(db: sqlite3.Connection) -> None:
+    have = {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
+    lost = sorted(_names() - have)
+    if lost:
+        raise Damaged(f"the database lacks {', '.join(lost)[:300]}")
+
+
+@cache
+def _names() -> frozenset[str]:
+    """Name all that a database of our schema has."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        for number, script in enumerate(migrations(), 1):
+            db.executescript(f"{script}\n{_mark(number)}")
+        return frozenset(name for (name,) in db.execute("SELECT name FROM sqlite_schema"))
+
+
+def _remedy(error: Exception, directory: Path) -> str:
+    """Say what to do about an error of the disk."""
+    words = str(error)
+    if isinstance(error, PermissionError) or "readonly" in words or "unable to open" in words:
+        with suppress(KeyError, OSError):
+            return f": it must be writable for {getpass.getuser()} (chown -R {getpass.getuser()} {directory})"
+        return f": it must be writable for user {os.getuid()} (chown -R {os.getuid()} {directory})"
+    if "read-only file system" in words.lower():
+        return ": give --storage.path a directory on a disk that can be written"
+    if "locked" in words:
+        return ": another program holds it; find it with `fuser` and end it"
+    if "full" in words or "No space" in words:
+        return ": make room on that disk"
+    return ""
 
 
 def writing(directory: Path) -> sqlite3.Connection:
@@ -80,7 +229,10 @@ def migrate(db: sqlite3.Connection) -> None:
         except sqlite3.Error as error:
             if db.in_transaction:
                 db.execute("ROLLBACK")
-            raise StoreError(f"migration {number:04} of the store failed, nothing of it was kept: {error}") from error
+            if is_damage(error, lost=False):
+                raise
+            remedy = "the store is as it was, and the version before this one still opens it"
+            raise StoreError(f"migration {number:04} of the store failed: {error}; {remedy}") from error
 
 
 @cache
@@ -102,8 +254,8 @@ def _open(uri: str) -> sqlite3.Connection:
     )
 
 
-def _uri(directory: Path) -> str:
-    return f"file:{quote(str((directory / FILE).absolute()))}"
+def _uri(directory: Path, file: str = FILE) -> str:
+    return f"file:{quote(str((directory / file).absolute()))}"
 
 
 def _make_private(file: Path) -> None:

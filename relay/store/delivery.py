@@ -14,6 +14,7 @@ from relay.rules.ledger import Attempt, Claim, Settled, Shown, Started, Want
 from relay.store import codec
 from relay.store.ledger import mark_for_judgement, read_page, write_pages, write_rows
 from relay.store.queries import query
+from relay.store.views import Seen
 
 SHOWN_AT_MOST = 1_000
 """Members read with a page: more than any event can show in 512,000 bytes."""
@@ -29,6 +30,15 @@ def claim(db: Connection, wants: Sequence[Want], now: Instant, start: Callable[[
     if claims:
         failpoints.reached("claim.before_commit")
     return claims
+
+
+def waiting(db: Connection, wants: Sequence[Want], now: Instant) -> list[Seen]:
+    """Show the most urgent due pages of each want with their members; nothing is started."""
+    return [
+        Seen(page, shown_members(db, page.id), *count_members(db, page.id))
+        for want in wants
+        for page in _due(db, want, now)
+    ]
 
 
 def settle(db: Connection, attempt: Attempt, decide: Callable[[Page], Settled], now: Instant) -> Page:

@@ -4,18 +4,34 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 from relay.errors import StoreError
+from relay.store.damage import is_damage
+from relay.store.opening import Identity
 
 Answer = TypeVar("Answer")
 
 
 class Reader:
-    """Runs questions one after the other, each on one snapshot of the store."""
+    """Runs questions one after the other, each on one snapshot of the store.
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], name: str) -> None:
+    A file that was replaced is opened anew; `suspect` is told, on its thread, of one that is damaged.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], sqlite3.Connection],
+        name: str,
+        *,
+        which: Callable[[], Identity] = lambda: None,
+        suspect: Callable[[str], None] = lambda because: None,
+    ) -> None:
         self._connect = connect
+        self._which = which
+        self._suspect = suspect
+        self._opened: Identity = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
         self._db: sqlite3.Connection | None = None
 
@@ -36,10 +52,32 @@ class Reader:
         self._thread.shutdown()
 
     def _answer(self, question: Callable[[sqlite3.Connection], Answer]) -> Answer:
-        if self._db is None:
-            self._db = self._connect()
-        self._db.execute("BEGIN")
         try:
-            return question(self._db)
+            return self._asked(self._at_hand(), question)
+        except sqlite3.Error as error:
+            if is_damage(error):
+                self._let_go()
+                self._suspect(str(error))
+            raise
+
+    def _asked(self, db: sqlite3.Connection, question: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        db.execute("BEGIN")
+        try:
+            return question(db)
         finally:
-            self._db.execute("ROLLBACK")
+            db.execute("ROLLBACK")
+
+    def _at_hand(self) -> sqlite3.Connection:
+        """Return the connection; another one where the name means another file by now."""
+        now = self._which()
+        if self._db is not None and now is not None and now != self._opened:
+            self._let_go()
+        if self._db is None:
+            self._db, self._opened = self._connect(), now
+        return self._db
+
+    def _let_go(self) -> None:
+        if self._db is not None:
+            with suppress(sqlite3.Error):
+                self._db.close()
+            self._db = None

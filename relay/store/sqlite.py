@@ -7,16 +7,18 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from relay.alert import Instant
+from relay.alert import Instant, moment
 from relay.errors import StoreError
 from relay.page import Lane, Page, State, Wanted
 from relay.rules.ledger import Attempt, Claim, Held, Ledger, Lookup, Plan, Settled, Started, Want
 from relay.rules.silences import Silence
 from relay.store import answers, codec, connect, delivery, life, silences, upkeep
+from relay.store.connect import Rescued
 from relay.store.firing import Firing, read_firing
 from relay.store.heard import Heard
 from relay.store.keeping import Keep
 from relay.store.ledger import read_ledger, stir
+from relay.store.opening import Opening, identity
 from relay.store.queries import query
 from relay.store.reader import Reader
 from relay.store.views import Counts, Entry, Known, Pause, Seen, SelfPage, Stale
@@ -32,23 +34,35 @@ class SqliteStore:
     they were called, and return once their writing is on disk.
     """
 
-    def __init__(self, writer: Writer | None, heard: Heard, clockwork: Reader, people: Reader) -> None:
+    def __init__(
+        self, writer: Writer | None, heard: Heard, clockwork: Reader, people: Reader, opening: Opening | None = None
+    ) -> None:
+        self.rescued: Rescued | None = None
+        """What happened to a damaged database at the start; None: nothing."""
+        self._opening = opening
         self._writer = writer
         self._heard = heard
         self._clockwork = clockwork
         self._people = people
 
     @classmethod
-    async def open(cls, directory: Path) -> "SqliteStore":
-        """Open for writing: make what is missing, migrate, and put back what a crash left in flight.
+    async def open(cls, directory: Path, clock: Callable[[], Instant] = lambda: 0) -> "SqliteStore":
+        """Open for writing: make what is missing, mend, migrate, and put back what a crash left in flight.
 
-        The caller holds the directory's lock (lock.py): there is one writing process.
+        `clock` names files that are moved aside. The caller holds the directory's lock (lock.py): there is one writing
+        process.
         """
-        await asyncio.to_thread(connect.prepare, directory)
+
+        def stamp() -> str:
+            return f"{moment(clock()):%Y%m%dT%H%M%SZ}"
+
+        rescued = await asyncio.to_thread(connect.prepare, directory, stamp)
         heard = Heard()
-        writer = Writer(partial(connect.writing, directory), heard.write, heard.patience)
+        opening = Opening(directory, stamp)
+        writer = Writer(opening, heard.write, heard.patience)
         writer.start()
-        store = cls(writer, heard, *_readers(directory))
+        store = cls(writer, heard, *_readers(directory, opening.suspect), opening)
+        store.rescued = rescued
         await store._ready()
         return store
 
@@ -58,6 +72,20 @@ class SqliteStore:
         store = cls(None, Heard(), *_readers(directory))
         await store._ready()
         return store
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing could be written the last time; None while all is well."""
+        return None if self._writer is None else self._writer.trouble
+
+    def on_rescue(self, tell: Callable[[Rescued], None]) -> None:
+        """Have `tell` called, on the writing thread, when a damaged or deleted database was replaced by a fresh one."""
+        if self._opening is not None:
+            self._opening.on_rescue = tell
+
+    async def check(self) -> None:
+        """Take the writing connection in hand without writing: a file that is gone, damaged or locked is noticed."""
+        await self._write(lambda _: None)
 
     async def close(self) -> None:
         """Finish what was asked for, write what was heard, close."""
@@ -101,6 +129,10 @@ class SqliteStore:
         """Write down now what was heard."""
         while self._heard.patience() is not None:
             await self._write(self._heard.write)
+
+    async def waiting_for(self, wants: Sequence[Want], now: Instant) -> list[Seen]:
+        """Show the pages that `claim` would take in hand, without taking them."""
+        return await self._people.ask(lambda db: delivery.waiting(db, wants, now))
 
     async def heads(self, now: Instant) -> list[tuple[str, Lane, Instant]]:
         """Say when the first waiting page of each (integration, lane) is due, also where that was before `now`."""
@@ -222,6 +254,12 @@ class SqliteStore:
         text = query("clockwork", "stalled")
         return [codec.page(row) for row in await self._clockwork.ask(lambda db: db.execute(text, bounds).fetchall())]
 
+    async def dead(self, after: int, limit: int) -> list[Page]:
+        """List dead letters by id, from the first after `after` (start with -1), without those a person let go of."""
+        bounds = {"after": after, "limit": limit}
+        text = query("clockwork", "dead_pages")
+        return [codec.page(row) for row in await self._clockwork.ask(lambda db: db.execute(text, bounds).fetchall())]
+
     async def clock_back(self, now: Instant) -> int:
         """Make rows due whose `due_at` is further away than the delay it came from; return how many."""
         return await self._write(lambda db: db.execute(query("clockwork", "clock_back"), {"now": now}).rowcount)
@@ -332,7 +370,9 @@ class SqliteStore:
         return await self._writer.do(work)
 
 
-def _readers(directory: Path) -> tuple[Reader, Reader]:
+def _readers(directory: Path, suspect: Callable[[str], None] = lambda because: None) -> tuple[Reader, Reader]:
     """One reader for the dispatcher and the scheduler, one for people: a long search must not delay a page."""
     look = partial(connect.reading, directory)
-    return Reader(look, "store-clockwork"), Reader(look, "store-people")
+    which = partial(identity, directory / connect.FILE)
+    clockwork = Reader(look, "store-clockwork", which=which, suspect=suspect)
+    return clockwork, Reader(look, "store-people", which=which, suspect=suspect)

@@ -11,7 +11,9 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from relay.errors import StoreError
+from relay.store.damage import is_damage
 from relay.store.keeping import Keep, keep_together
+from relay.store.opening import Opening
 
 Answer = TypeVar("Answer")
 Work = Callable[[sqlite3.Connection], Answer]
@@ -42,16 +44,18 @@ class Writer:
     `ride` writes what may go along with a commit that happens anyway; `patience` says how many seconds that may wait
     for one (None: there is nothing). Both run on the writer thread.
     `on_commit` is told, on the writer thread, the seconds a commit took and how many requests it was for.
+    `trouble` says why the last batch could not be written; None while all is well.
     """
 
     def __init__(
         self,
-        connect: Callable[[], sqlite3.Connection],
+        opening: Opening,
         ride: Callable[[sqlite3.Connection], None],
         patience: Callable[[], float | None],
     ) -> None:
         self.on_commit: Callable[[float, int], None] | None = None
-        self._connect = connect
+        self.trouble: str | None = None
+        self._opening = opening
         self._ride = ride
         self._patience = patience
         self._loop = asyncio.get_running_loop()
@@ -89,12 +93,14 @@ class Writer:
             first = self._next(failed)
             batch = [] if first is None else [first]
             try:
-                db = db or self._connect()
+                db = self._opening.current(db)
                 seconds = self._transact(db, batch)
-                failed = False
+                failed, self.trouble = False, None
             except Exception as error:  # whatever it is, those who wait must hear of it and the thread must live
                 _give_up(db)
                 db, seconds, failed = None, 0.0, True
+                self.trouble = str(_worded(error))
+                self._opening.failed(error)
                 _fail(batch, error)
             if seconds and self.on_commit is not None:
                 with suppress(Exception):  # what was committed is committed, whatever becomes of the metric
@@ -185,9 +191,9 @@ def _kept(db: sqlite3.Connection, requests: list[_Request]) -> bool:
     """Run judgements together; False if their plans could not be written, by whosesoever fault."""
     try:
         outcomes = keep_together(db, [request.work for request in requests if isinstance(request.work, Keep)])
-    except Exception:
-        if not db.in_transaction:
-            raise  # SQLite gave the whole transaction up (disk full, I/O error)
+    except Exception as error:
+        if not db.in_transaction or is_damage(error):
+            raise  # SQLite gave the whole transaction up (disk full, I/O error), or nothing of the file can be trusted
         return False
     for request, outcome in zip(requests, outcomes, strict=True):
         if isinstance(outcome, Exception):
@@ -202,8 +208,8 @@ def _ran(db: sqlite3.Connection, request: _Request) -> bool:
     try:
         request.result = request.work(db)
     except Exception as error:
-        if not db.in_transaction:
-            raise  # SQLite gave the whole transaction up (disk full, I/O error)
+        if not db.in_transaction or is_damage(error):
+            raise  # SQLite gave the whole transaction up (disk full, I/O error), or nothing of the file can be trusted
         request.error = _worded(error)
         return db.total_changes == before
     return True
@@ -226,8 +232,8 @@ def _attempt(db: sqlite3.Connection, request: _Request) -> None:
     try:
         request.result = request.work(db)
     except Exception as error:
-        if not db.in_transaction:
-            raise  # SQLite gave the whole transaction up (disk full, I/O error)
+        if not db.in_transaction or is_damage(error):
+            raise  # SQLite gave the whole transaction up (disk full, I/O error), or nothing of the file can be trusted
         db.execute("ROLLBACK TO request")
         request.error = _worded(error)
     db.execute("RELEASE request")
@@ -240,7 +246,7 @@ def _fail(batch: list[_Request], error: Exception) -> None:
 
 def _worded(error: Exception) -> Exception:
     """Turn SQLite's errors into ours; everything else is the caller's own."""
-    if isinstance(error, sqlite3.Error):
+    if isinstance(error, sqlite3.Error | OSError):
         return StoreError(f"the store cannot be written: {error}; is the disk full, or does something else hold it?")
     return error
 

@@ -56,11 +56,17 @@ async def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         await SqliteStore.open(tmp_path / "file" / "storage")
 
 
-async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
-    (tmp_path / FILE).write_bytes(b"this is not a database" * 100)
+async def test_a_file_that_is_no_database_is_moved_aside(tmp_path: Path) -> None:
+    garbage = b"this is not a database" * 100
+    (tmp_path / FILE).write_bytes(garbage)
 
-    with pytest.raises(StoreError, match="not a database"):
-        await SqliteStore.open(tmp_path)
+    store = await SqliteStore.open(tmp_path, clock=lambda: 1_763_900_000_000_000)
+    await store.keep(Lookup(), write(Plan(pages=(page(),))))
+    await store.close()
+
+    assert store.rescued is not None
+    assert store.rescued.aside == f"{FILE}.corrupt-20251123T121320Z"
+    assert (tmp_path / store.rescued.aside).read_bytes() == garbage
 
 
 # The schema

@@ -1,0 +1,65 @@
+"""Moves a damaged database aside, with its log, and puts a fresh one in its place; a crash in between is no harm."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+FILE = "pagerelay.db"
+FRESH = f"{FILE}.new"
+"""A fresh database while it is being filled: worthless after a crash."""
+FILLED = f"{FILE}.salvaged"
+"""The same once it is complete: it only has to be put in place."""
+
+_PARTS = ("-wal", "-shm", "")
+"""The log first: left beside a fresh file, SQLite would play it into that one."""
+
+
+def clear(directory: Path) -> None:
+    """Remove what an earlier rescue left half done."""
+    for part in (*_PARTS, "-journal"):
+        with suppress(FileNotFoundError):
+            (directory / f"{FRESH}{part}").unlink()
+
+
+def put_in_place(directory: Path, word: str, stamp: str) -> str:
+    """Move the database aside as `pagerelay.db.<word>-<stamp>` and the fresh one in; return the name it has now."""
+    (directory / FRESH).rename(directory / FILLED)
+    return _swap(directory, word, stamp)
+
+
+def finish(directory: Path, stamp: str) -> str:
+    """Finish what a crash interrupted; return what a database that lacks its file was moved to, "" for none."""
+    if (directory / FILLED).exists():
+        return _swap(directory, "corrupt", stamp)
+    if not (directory / FILE).exists() and (directory / f"{FILE}-wal").exists():
+        name = _move(directory, "corrupt", stamp)
+        _sync(directory)
+        return name
+    return ""
+
+
+def _swap(directory: Path, word: str, stamp: str) -> str:
+    name = _move(directory, word, stamp)
+    (directory / FILLED).rename(directory / FILE)
+    _sync(directory)
+    return name
+
+
+def _move(directory: Path, word: str, stamp: str) -> str:
+    name = first = f"{FILE}.{word}-{stamp}"
+    number = 1
+    while any((directory / f"{name}{part}").exists() for part in _PARTS):
+        number += 1
+        name = f"{first}-{number}"
+    for part in _PARTS:
+        with suppress(FileNotFoundError):
+            (directory / f"{FILE}{part}").rename(directory / f"{name}{part}")
+    return name
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
