@@ -13,7 +13,7 @@ from relay.config.problems import Problems
 from relay.config.receivers import Cast, ReceiverBuilder
 from relay.config.routes import Timers, build_tree, hold, match_fields
 from relay.config.secrets import SecretReader
-from relay.config.senders import check_stale, read_heartbeats, read_sources
+from relay.config.senders import Credentials, check_stale, read_credentials, read_heartbeats, read_sources
 from relay.config.texts import TextCheck
 from relay.config.yaml import Path
 from relay.rules.matchers import valid_label_name
@@ -39,6 +39,7 @@ class Built:
     resolve_timeout: Duration
     meta_receiver: str
     heartbeat_url: Secret | None
+    credentials: Mapping[str, Credentials]
 
 
 def build(
@@ -55,6 +56,7 @@ def build(
     inhibit_rules = tuple(_inhibit_rules(config, problems))
     cast = ReceiverBuilder(config, directory, environ, texts, problems, secrets).build()
     sources = read_sources(config.sources, problems)
+    credentials = read_credentials(config.sources, problems, secrets)
     heartbeats = read_heartbeats(config, problems)
     root = None
     if config.route is None:
@@ -65,7 +67,7 @@ def build(
         check_stale(config.route, config.sources, problems)
     meta, pulse = _meta_receiver(config, problems), _heartbeat_url(config.global_, problems, secrets)
     timeout = config.global_.resolve_timeout
-    return Built(root, cast, sources, windows, inhibit_rules, heartbeats, timeout, meta, pulse)
+    return Built(root, cast, sources, windows, inhibit_rules, heartbeats, timeout, meta, pulse, credentials)
 
 
 def rule_set(built: Built, text: bytes) -> RuleSet:

@@ -11,6 +11,7 @@ from relay.config.problems import Problems, problem_of
 from relay.config.reading import Unreadable, decoded, read_file
 from relay.config.routes import Timers
 from relay.config.secrets import SecretReader, Stamp
+from relay.config.senders import Credentials
 from relay.config.shape import shaped
 from relay.config.texts import TextCheck
 from relay.errors import BadConfig, Problem
@@ -41,6 +42,8 @@ class Loaded:
     """Which of those files cannot be used now, and why."""
     heartbeat_url: Secret | None = None
     """What is told each minute that the relay is alive."""
+    credentials: Mapping[str, Credentials] = field(default_factory=dict)
+    """By name, what those sources show that must show something."""
 
     @property
     def template_files(self) -> tuple[Path, ...]:
@@ -138,6 +141,7 @@ def _examined(
         secrets.stamps,
         tuple(secrets.stale),
         built.heartbeat_url,
+        built.credentials,
     )
     return Examined(loaded, problems.found, root, config, text)
 

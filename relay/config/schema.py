@@ -432,10 +432,21 @@ class BasicAuth(Section):
     password_file: Text | None = None
 
 
+BasicAuths = Annotated[
+    Annotated[list[BasicAuth], Tag("|list")]
+    | Annotated[BasicAuth, Tag("|map")]
+    | Annotated[
+        str, _refused("must be a mapping (`{username: .., password_file: ..}`), or a list of them"), Tag("|text")
+    ],
+    _Written,
+]
+"""One user, or a list of them."""
+
+
 class Source(Section):
     name: Text = ""
     bearer_token_file: Texts | None = None
-    basic_auth: list[BasicAuth] | BasicAuth | None = None
+    basic_auth: BasicAuths | None = None
     client_san: Texts | None = None
     native_keys: Boolean | None = None
     repeat_interval: Period | None = None

@@ -1,15 +1,36 @@
 """Who speaks to the relay, and who must keep speaking: sources and heartbeats."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
+from ipaddress import ip_address
+from typing import TypeVar
 
 from relay.alert import DAY
 from relay.config import schema
 from relay.config.problems import Problems
 from relay.config.routes import match_fields
+from relay.config.secrets import SecretReader
 from relay.config.yaml import Path
 from relay.rules.quoting import go_quote
 from relay.rules.ruleset import Heartbeat, Source
+from relay.secret import Secret
+
+Value = TypeVar("Value")
+
+_SHORT = 16
+"""Characters of a secret below which somebody may guess it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a source may show; any one of them will do, so that a new one can be given out before the old one goes."""
+
+    bearer_tokens: tuple[Secret, ...] = ()
+    users: tuple[tuple[str, Secret], ...] = ()
+    """User name and password, for HTTP Basic."""
+    client_sans: tuple[str, ...] = ()
+    """Names in a client's certificate (DNS, e-mail, IP address or URI)."""
 
 
 def read_sources(specs: Sequence[schema.Source], problems: Problems) -> dict[str, Source]:
@@ -28,6 +49,108 @@ def read_sources(specs: Sequence[schema.Source], problems: Problems) -> dict[str
         found.setdefault(spec.name, _source(spec, alone=len(specs) == 1))
     _check_native_keys(specs, problems)
     return found
+
+
+def read_credentials(
+    specs: Sequence[schema.Source], problems: Problems, secrets: SecretReader
+) -> Mapping[str, Credentials]:
+    """Read what each source that must show a credential may show, by name; what is wrong is reported."""
+    found: dict[str, Credentials] = {}
+    owners: dict[object, str] = {}
+    for index, spec in enumerate(specs):
+        if demands(spec):
+            reader = _CredentialReader(("sources", index), problems, secrets)
+            found[spec.name] = reader.read(spec)
+            for path, shown in reader.places:
+                owner = owners.setdefault(shown, spec.name)
+                if owner != spec.name:
+                    message = f"is a credential of source {go_quote(owner)} as well: it could not be told who speaks"
+                    problems.error(path, message)
+    return found
+
+
+class _CredentialReader:
+    """Reads the credentials of one source."""
+
+    def __init__(self, path: Path, problems: Problems, secrets: SecretReader) -> None:
+        self.places: list[tuple[Path, object]] = []
+        """Where each credential stands."""
+        self._path = path
+        self._problems = problems
+        self._secrets = secrets
+
+    def read(self, spec: schema.Source) -> Credentials:
+        tokens = tuple(self._tokens(spec.bearer_token_file))
+        users = tuple(self._users(spec.basic_auth))
+        return Credentials(tokens, users, tuple(self._sans(spec.client_san)))
+
+    def _tokens(self, given: str | list[str] | None) -> Iterator[Secret]:
+        for path, name in self._listed("bearer_token_file", given):
+            token = self._secrets.file(name, path, "the bearer token", _token_fault)
+            if token is not None:
+                self._note(path, ("bearer", token), token)
+                yield token
+
+    def _users(self, given: schema.BasicAuth | list[schema.BasicAuth] | None) -> Iterator[tuple[str, Secret]]:
+        for path, user in self._listed("basic_auth", given):
+            if self._problems.gone(path):
+                continue
+            if not user.username or ":" in user.username:
+                self._problems.error((*path, "username"), "a user name is not empty and has no colon")
+            if (user.password is None) == (user.password_file is None):
+                if not self._problems.gone((*path, "password"), (*path, "password_file")):
+                    self._problems.error(path, "exactly one of password and password_file is needed")
+                continue
+            password = self._password(user, path)
+            if password is not None:
+                self._note(path, ("basic", user.username, password), password)
+                yield user.username, password
+
+    def _password(self, user: schema.BasicAuth, path: Path) -> Secret | None:
+        if user.password is not None:
+            return self._secrets.value(user.password, (*path, "password"))
+        return self._secrets.file(user.password_file or "", (*path, "password_file"), "the password")
+
+    def _sans(self, given: str | list[str] | None) -> Iterator[str]:
+        for path, name in self._listed("client_san", given):
+            if not name.strip():
+                self._problems.error(path, "a name in a certificate is not empty")
+                continue
+            self.places.append((path, ("san", san(name))))
+            yield san(name)
+
+    def _listed(self, name: str, given: Value | list[Value] | None) -> Iterator[tuple[Path, Value]]:
+        """Go over one, or each of several, with its place."""
+        path = (*self._path, name)
+        if not isinstance(given, list):
+            if given is not None:
+                yield path, given
+            return
+        if not given and not self._problems.gone(path):
+            self._problems.error(path, "is empty, so nobody could ever speak: list one, or take it out", key=True)
+        yield from (((*path, index), one) for index, one in enumerate(given))
+
+    def _note(self, path: Path, shown: object, secret: Secret) -> None:
+        self.places.append((path, shown))
+        if len(secret.reveal()) < _SHORT:
+            message = (
+                f"is shorter than {_SHORT} characters, and might be guessed: `openssl rand -hex 24` makes a good one"
+            )
+            self._problems.warn(path, message)
+
+
+def _token_fault(token: str) -> str:
+    if not token.isascii() or not token.isprintable() or " " in token:
+        return "a bearer token is one line of ASCII without blanks"
+    return ""
+
+
+def san(name: str) -> str:
+    """Write a name as those in certificates are compared: IP addresses in their one shortest form."""
+    try:
+        return str(ip_address(name))
+    except ValueError:
+        return name
 
 
 def check_stale(
@@ -66,7 +189,13 @@ def _source(spec: schema.Source, *, alone: bool) -> Source:
         repeat_interval=spec.repeat_interval,
         alertmanager_urls=(urls,) if isinstance(urls, str) else tuple(dict.fromkeys(urls)),
         stale_after=spec.stale_after or 2 * (spec.repeat_interval or 0) or DAY,
+        credentials=demands(spec),
     )
+
+
+def demands(spec: schema.Source) -> bool:
+    """Say whether a source must show a credential of its own."""
+    return any(given is not None for given in (spec.bearer_token_file, spec.basic_auth, spec.client_san))
 
 
 def _is_source_name(name: str) -> bool:

@@ -3,7 +3,6 @@
 The format: exporter-toolkit docs/web-configuration.md; what each field does there: web/tls_config.go, web/handler.go.
 """
 
-import ipaddress
 import os
 import re
 import ssl
@@ -19,6 +18,7 @@ from relay.config import yaml
 from relay.config.problems import Problems, problem_of
 from relay.config.reading import Unreadable, decoded, read_file
 from relay.config.schema import Boolean, Hidden, Section, Text, Timeout, _parsed
+from relay.config.senders import san
 from relay.config.shape import shaped_as
 from relay.config.yaml import Path
 from relay.errors import BadConfig, Problem
@@ -380,11 +380,3 @@ def sans(certificate: Mapping[str, object] | None) -> Iterator[str]:
     for kind, name in names if isinstance(names, tuple) else ():
         if kind in ("DNS", "email", "IP Address", "URI"):
             yield san(str(name))
-
-
-def san(name: str) -> str:
-    """Write a name as certificates' names are compared: IP addresses in their one shortest form."""
-    try:
-        return str(ipaddress.ip_address(name))
-    except ValueError:
-        return name
