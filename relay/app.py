@@ -23,11 +23,12 @@ from relay.alertmanager import AlertmanagerClient
 from relay.answers import Answers
 from relay.answers.alerts import AlertAnswers
 from relay.bell import Bell
-from relay.config import Loaded, load, recognise, remembered
-from relay.config.operators import Operators, read_operators
+from relay.config import recognise, remembered
+from relay.config.operators import Operators
 from relay.dispatcher import Dispatcher
 from relay.errors import BadConfig, Problem, RelayError, StoreError
 from relay.evidence import Evidence
+from relay.filing import COPY, Filed, FilingRoom
 from relay.intake import Intake
 from relay.logs import Log
 from relay.metrics import Metrics
@@ -39,7 +40,7 @@ from relay.rollcall import RollCall
 from relay.rules.pages import LIVE
 from relay.rules.rulebook import Rulebook
 from relay.scheduler import Scheduler
-from relay.secret import Key
+from relay.secret import Key, Secret
 from relay.silencing import Silencer
 from relay.store import Lock, SqliteStore, acquire
 from relay.watchkeeper import Watchkeeper
@@ -49,6 +50,8 @@ LOCK_WAIT = 30.0
 """Seconds to wait for another relay to let go of the storage path."""
 DRAIN = 8.0
 """Seconds that deliveries under way may take to end at shutdown."""
+SECRETS_EVERY = 5.0
+"""Seconds between two looks at the files that hold secrets."""
 STORE_PATIENCE = 30.0
 """Seconds for which the store may take no writes before the relay pages about itself."""
 _SWITCH = 0.0005
@@ -67,6 +70,8 @@ class Settings:
     log_level: str = "info"
     log_format: str = "logfmt"
     operators_file: Path | None = None
+    config_strict: bool = False
+    """Whether a routing file that does not load ends the start, though there is a last good one."""
 
 
 def clock() -> Instant:
@@ -103,6 +108,14 @@ class App:
         self._keys_before: Mapping[str, Key] = {}
         """Those of the configuration before: what was claimed under it may still be on its way out."""
         self._operators: Operators | None = None
+        self._files = FilingRoom(
+            settings.config_file,
+            settings.storage_path,
+            os.environ,
+            settings.operators_file,
+            strict=settings.config_strict,
+        )
+        self._filed: Filed | None = None
         self._reloading = asyncio.Lock()
         self._store_well_at = time.monotonic()
         self._hung_up = False
@@ -122,15 +135,15 @@ class App:
     async def serve(self) -> int:
         """Open everything, serve, close everything."""
         try:
-            loaded = await asyncio.to_thread(load, self._settings.config_file, os.environ)
-            self._operators = await self._read_operators()
+            filed = await asyncio.to_thread(self._files.start)
         except BadConfig as bad:
             for problem in bad.problems:
                 print(problem, file=sys.stderr)  # noqa: T201 - for the person who started it
             return 1
+        self._say_instead(filed)
         try:
             async with AsyncExitStack() as stack:
-                await self._serve(loaded, stack)
+                await self._serve(filed, stack)
         except (RelayError, OSError) as error:
             print(f"pagerelay: {error}", file=sys.stderr)  # noqa: T201 - for the person who started it
             return 1
@@ -140,24 +153,26 @@ class App:
         assert self._house is not None, "nothing rings before the relay is open"
         return self._house
 
-    async def _read_operators(self) -> Operators | None:
-        """Read who may change things from afar; None: nobody. Raises BadConfig."""
-        if self._settings.operators_file is None:
-            return None
-        operators, warnings = await asyncio.to_thread(read_operators, self._settings.operators_file)
-        self._log.hide(secret.reveal() for secret in operators.secrets)
-        for warning in warnings:
-            self._log.warning("operators", problem=str(warning))
-        return operators
+    def _say_instead(self, filed: Filed) -> None:
+        """Say loudly that it is not the file it was asked for that counts."""
+        if not filed.instead_of:
+            return
+        for problem in filed.instead_of:
+            print(problem, file=sys.stderr)  # noqa: T201 - for the person who started it
+            self._log.error("configuration not loaded", problem=str(problem))
+        errors = [problem for problem in filed.instead_of if not problem.warning]
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        because = f"it runs on the last good configuration, since the file does not load: {errors[0]}{more}"
+        self._bell.ring("config_last_good", because)
 
-    async def _serve(self, loaded: Loaded, stack: AsyncExitStack) -> None:
+    async def _serve(self, filed: Filed, stack: AsyncExitStack) -> None:
         self._watch_signals()
         urls = await self._listen(stack)
         lock = await self._lock(stack)
         if lock is None:
             return
         lock.publish(urls[0], clock())
-        house = await self._open(loaded, stack)
+        house = await self._open(filed, stack)
         gc.collect()
         gc.freeze()
         async with asyncio.TaskGroup() as tasks:
@@ -167,6 +182,7 @@ class App:
             ringing = tasks.create_task(self._bell.run())
             enquiring = tasks.create_task(house.evidence.run())
             watch = tasks.create_task(self._watch(house))
+            secrets = tasks.create_task(self._watch_secrets(house))
             if self._hung_up:
                 await self.reload()
             self._not_ready = None
@@ -176,8 +192,8 @@ class App:
             self._log.info("shutting down")
             enquiring.cancel()
             await self._drain(house, dispatching)
-            watch.cancel()
-            ringing.cancel()
+            for task in (watch, secrets, ringing):
+                task.cancel()
 
     def _watch_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -235,24 +251,25 @@ class App:
         stack.callback(lock.release)
         return lock
 
-    async def _open(self, loaded: Loaded, stack: AsyncExitStack) -> "House":
+    async def _open(self, filed: Filed, stack: AsyncExitStack) -> "House":
         store = await SqliteStore.open(self._settings.storage_path)
         stack.push_async_callback(store.close)
         store.on_commit(lambda seconds, _: self._metrics.committed(seconds))
         await store.clock_back(clock())
-        renderer = Renderer(read_sources(loaded.template_files))
+        renderer = Renderer(_sources(filed))
         enquirer = AlertmanagerClient(resolver=Resolver())
         await asyncio.gather(renderer.start(), self._sender.start(), enquirer.start())
         stack.push_async_callback(renderer.close)
         stack.push_async_callback(self._sender.close)
         stack.push_async_callback(enquirer.close)
-        bound = await self._bind(loaded, store)
+        bound = await self._bind(filed, store)
         self._keys = bound.keys
         silencer = Silencer(store, clock=clock, log=self._log)
         await silencer.open()
         house = self._house = self._wire(store, bound.book, renderer, silencer, enquirer)
         await self._bell.open(store, bound.book)
-        self._metrics.reloaded(ok=True, at=clock(), fingerprint=bound.book.rules.fingerprint)
+        await self._now_in_force(filed)
+        self._metrics.reloaded(ok=not filed.instead_of, at=clock(), fingerprint=bound.book.rules.fingerprint)
         return house
 
     def _wire(
@@ -335,24 +352,28 @@ class App:
             store, recall, renderer, dispatcher, scheduler, intake, answers, silencer, alerts, watchkeeper, evidence
         )
 
-    async def _bind(self, loaded: Loaded, store: SqliteStore) -> "Bound":
+    async def _bind(self, filed: Filed, store: SqliteStore) -> "Bound":
         """Give integrations the names the store knows them by, and keep the keys that open pages still need.
 
         Changes nothing here: where the store cannot be used, the old rules stay in force with their keys.
         """
+        loaded = filed.loaded
         rules = recognise(loaded.rules, await store.integrations())
         await store.remember_integrations(remembered(rules))
         needed = await store.open_lines()
         kept = {name: key for name, key in self._keys.items() if name in needed or name in self._bell.keys}
         keys = kept | dict(loaded.keys)
-        self._log.hide(key.routing_key.reveal() for key in keys.values())
+        self._log.hide(secret.reveal() for secret in (*_secrets(filed), *(key.routing_key for key in keys.values())))
         self._metrics.initialise((one.name for one in rules.integrations.values()), rules.sources)
-        for warning in loaded.warnings:
+        for warning in (*loaded.warnings, *filed.warnings):
             self._log.warning("configuration", problem=str(warning))
+        staying = sum(count for name, count in needed.items() if name in kept and name not in loaded.keys)
         missing = sum(count for name, count in needed.items() if name not in keys)
+        if staying:
+            self._log.warning("open pages stay on routing keys that the file does not name any more", pages=staying)
         if missing:
             self._log.warning("open pages whose routing key is not at hand", pages=missing)
-        return Bound(Rulebook(rules, keys), keys, missing)
+        return Bound(Rulebook(rules, keys), keys, staying, missing)
 
     def _timeout(self, integration: str) -> Duration:
         house = self._house
@@ -370,39 +391,87 @@ class App:
             if house is None:
                 return (Problem(str(self._settings.config_file), 1, 1, "", "the relay is still starting; try again"),)
             try:
-                loaded = await asyncio.to_thread(load, self._settings.config_file, os.environ)
-                sources = await asyncio.to_thread(read_sources, loaded.template_files)
-                operators = await self._read_operators()
+                filed = await asyncio.to_thread(self._files.read)
+                bound = await self._adopt(filed, house)
             except BadConfig as bad:
-                self._metrics.reloaded(ok=False, at=clock())
-                for problem in bad.problems:
-                    self._log.error("configuration not reloaded", problem=str(problem))
-                return bad.problems
-            try:
-                bound = await self._bind(loaded, house.store)
+                return self._not_reloaded(bad.problems)
             except StoreError as error:
-                self._metrics.reloaded(ok=False, at=clock())
-                self._log.error("configuration not reloaded", problem=str(error))
-                return (Problem(str(self._settings.config_file), 1, 1, "", str(error)),)
-            await house.renderer.reload(sources)
-            self._operators = operators
-            self._keys, self._keys_before = bound.keys, self._keys
-            house.dispatcher.book = house.intake.book = self._bell.book = bound.book
-            failpoints.reached("reload.swapped")
-            await house.recall.clear()
-            house.scheduler.reloaded(bound.book)
-            house.watchkeeper.reloaded(bound.book)
-            house.evidence.reloaded(bound.book)
-            self._metrics.reloaded(ok=True, at=clock(), fingerprint=bound.book.rules.fingerprint)
-            self._log.info("configuration reloaded", fingerprint=bound.book.rules.fingerprint)
+                self._files.forget()
+                return self._not_reloaded((Problem(str(self._settings.config_file), 1, 1, "", str(error)),))
+            fingerprint = bound.book.rules.fingerprint
+            self._metrics.reloaded(ok=True, at=clock(), fingerprint=fingerprint)
+            self._log.info("configuration reloaded", fingerprint=fingerprint)
+            self._bell.quiet("config_last_good")
             return self._warnings(bound)
 
+    def _not_reloaded(self, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+        self._metrics.reloaded(ok=False, at=clock())
+        for problem in problems:
+            self._log.error("configuration not reloaded", problem=str(problem))
+        return problems
+
+    async def _adopt(self, filed: Filed, house: "House") -> "Bound":
+        """Put a configuration in force, in every room at once. Raises StoreError, and then the old one stays."""
+        bound = await self._bind(filed, house.store)
+        await house.renderer.reload(_sources(filed))
+        self._keys, self._keys_before = bound.keys, self._keys
+        house.dispatcher.book = house.intake.book = self._bell.book = bound.book
+        failpoints.reached("reload.swapped")
+        await house.recall.clear()
+        house.scheduler.reloaded(bound.book)
+        house.watchkeeper.reloaded(bound.book)
+        house.evidence.reloaded(bound.book)
+        await self._now_in_force(filed)
+        return bound
+
+    async def _now_in_force(self, filed: Filed) -> None:
+        """Take over what a configuration says beside its rules, and keep a copy of it for a start that needs one."""
+        self._filed, self._operators = filed, filed.operators
+        self._metrics.secrets_unreadable(len(filed.stale))
+        self._trouble("secrets_unreadable", _unreadable(filed.stale))
+        try:
+            await asyncio.to_thread(self._files.keep, filed)
+        except OSError as error:
+            self._log.error("the last good configuration cannot be kept", error=str(error))
+
+    async def _watch_secrets(self, house: "House") -> None:
+        """Read the secrets again whenever one of their files is another one."""
+        while True:
+            await asyncio.sleep(SECRETS_EVERY)
+            async with self._reloading:
+                if self._filed is not None and await asyncio.to_thread(self._files.changed):
+                    await self._take_secrets(self._filed, house)
+
+    async def _take_secrets(self, before: Filed, house: "House") -> None:
+        filed = await asyncio.to_thread(self._files.read_secrets, before)
+        for why in filed.stale:
+            self._log.error("a secret cannot be read, what it was before stays in use", problem=why)
+        if filed.loaded.secrets == before.loaded.secrets:
+            await self._now_in_force(filed)
+            return
+        try:
+            bound = await self._adopt(filed, house)
+        except StoreError as error:
+            self._log.error("secrets that changed are not in use yet, it tries again", error=str(error))
+            self._files.forget()
+            return
+        self._log.info("secrets read again", pages_on_older_keys=bound.staying)
+
     def _warnings(self, bound: "Bound") -> tuple[Problem, ...]:
-        if not bound.gone:
-            return ()
-        what = f"{bound.gone} open pages cannot be resolved: the routing key they were sent with is not at hand"
-        remedy = "name it in previous_routing_key_files of their receiver until they are closed"
-        return (Problem(str(self._settings.config_file), 1, 1, "", f"{what}: {remedy}", warning=True),)
+        """Say what a reload means for the pages that are open."""
+        told = []
+        if bound.staying:
+            told.append(
+                f"{_pages(bound.staying)} open on a routing key that the file does not name any more: they stay there, "
+                "and the key is kept until they are closed; to survive a restart it must stand in "
+                "previous_routing_key_files of their receiver"
+            )
+        if bound.gone:
+            told.append(
+                f"{_pages(bound.gone)} open that cannot be resolved: the routing key they were sent with is not at "
+                "hand; name it in previous_routing_key_files of their receiver until they are closed"
+            )
+        return tuple(Problem(str(self._settings.config_file), 1, 1, "", what, warning=True) for what in told)
 
     async def _drain(self, house: "House", dispatching: "asyncio.Task[None]") -> None:
         """Claim nothing more, let what is in flight end, write down what was heard."""
@@ -490,10 +559,16 @@ class App:
         rules = house.intake.book.rules
         loaded = f"{len(house.intake.book.routes)} routes, {len(rules.receivers)} receivers"
         print(  # noqa: T201 - the one line a person waits for
-            f"pagerelay listens on {', '.join(urls)}; loaded {self._settings.config_file} ({loaded}, "
+            f"pagerelay listens on {', '.join(urls)}; loaded {self._loaded_from()} ({loaded}, "
             f"{len(rules.integrations)} PagerDuty integrations); stores in {self._settings.storage_path}",
             flush=True,
         )
+
+    def _loaded_from(self) -> str:
+        file = str(self._settings.config_file)
+        if self._filed is not None and self._filed.instead_of:
+            return f"{self._settings.storage_path / COPY} in place of {file}, which does not load"
+        return file
 
 
 @dataclass(frozen=True, slots=True)
@@ -503,6 +578,8 @@ class Bound:
     book: Rulebook
     keys: Mapping[str, Key]
     """Every key at hand: the configuration's, and older ones that open pages still need."""
+    staying: int
+    """Open pages on a key that is at hand, and that the file does not name any more."""
     gone: int
     """Open pages whose key is not at hand."""
 
@@ -522,6 +599,25 @@ class House:
     alerts: AlertAnswers
     watchkeeper: Watchkeeper
     evidence: Evidence
+
+
+def _sources(filed: Filed) -> Mapping[str, str]:
+    """Put the user's templates in the places of the defaults; raises BadConfig where those cannot be read."""
+    return {**read_sources(), **{file.name: text for file, text in filed.loaded.templates.items()}}
+
+
+def _secrets(filed: Filed) -> tuple[Secret, ...]:
+    """List what must never be logged."""
+    operators = filed.operators.secrets if filed.operators is not None else ()
+    pulse = filed.loaded.heartbeat_url
+    return (*filed.loaded.secrets.values(), *operators, *((pulse,) if pulse is not None else ()))
+
+
+def _unreadable(stale: Sequence[str]) -> str:
+    if not stale:
+        return ""
+    count = "a secret cannot" if len(stale) == 1 else f"{len(stale)} secrets cannot"
+    return f"{count} be read, what they were before stays in use: {stale[0]}"
 
 
 def _pages(count: int) -> str:

@@ -330,6 +330,10 @@ class Metrics:
         """Say whether there is this reason to page about the relay itself."""
         self._self_page[(reason if reason in SELF_PAGES else "other",)].set(rung)
 
+    def secrets_unreadable(self, files: int) -> None:
+        """Say how many files with secrets cannot be used, so that what they held before is in use."""
+        self._secrets_unreadable.set(files)
+
     def paused(self, receivers: Collection[str]) -> None:
         """Say which receivers are paused; `all` stands for every one."""
         for receiver in {*receivers, *(values[0] for values in self._paused)}:
@@ -355,7 +359,8 @@ class Metrics:
         self._reload_ok.set(ok)
         if ok:
             self._reload_at.set(at / _MICROSECONDS)
-            self._config_hash.set(int(fingerprint[:12] or "0", 16))
+        if fingerprint:
+            self._config_hash.set(int(fingerprint[:12], 16))
 
     def queued(self, waiting: Mapping[int, int], oldest: Mapping[int, int], now: int) -> None:
         """Say how many pages wait in each lane (by Lane), and since when (microseconds) the oldest does."""
@@ -472,6 +477,9 @@ class Metrics:
             "pages_key_gone", "Open pages whose routing key is not at hand: they cannot be resolved."
         )[()]
         self._self_page = self._gauge("self_page", "1 while the relay has this reason to page about itself.", "reason")
+        self._secrets_unreadable = self._gauge(
+            "secrets_unreadable", "Files with secrets that cannot be used: what they held before is in use."
+        )[()]
         self._paused = self._gauge("paused", "1 while nothing is sent to a receiver (`all`: to any).", "receiver")
         self._store_errors = self._counter("store_errors", "Calls to the store that failed.", "op")
         self._store_up = self._gauge("store_up", "1 while the store takes writes.")[()]
