@@ -101,6 +101,8 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     """The routing key is not at hand any more: nothing can be sent here."""
     integration: str = ""
     """Integration.id that it belongs to; "" for the page's own: a fallback receiver's lines are another's."""
+    refused: bool = False
+    """PagerDuty refused the key at the last attempt: other lines go first."""
 
 
 class Page(msgspec.Struct, frozen=True, gc=False):
@@ -178,18 +180,22 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     """PagerDuty refused its content: it goes out as a minimal event, with nothing in it that could be refused."""
     fallback: str = ""
     """The receiver it goes to in place of its own, until it closes; "" for its own."""
+    fallback_to: str = ""
+    """Integration.id of that receiver; "" for its own."""
     via: str = ""
     """Integration.id whose budget and circuit its next call uses; "" for its own."""
     refused_at: Instant = 0
-    """Since when its key is refused (401, 403 ..); 0: it is not."""
+    """Since when the key it goes by is refused (401, 403 ..); 0: it is not."""
     dead: str = ""
     """Why it is a dead letter; "" when it is none."""
     dead_by: str = ""
-    """Names the configuration (key, texts, fallback) with which it became one: another one re-arms it."""
+    """Names the configuration (keys, texts, fallbacks) its content was last tried with: another one re-arms it."""
     discarded: str = ""
     """Who let go of the dead letter, and when; "" when nobody did. It counts as none then."""
     storm: bool = False
     """It is the page that an integration's new pages are folded into during a storm."""
+    storm_until: Instant = 0
+    """Of a storm page: until when its storm lasts, whatever is known of the count; 0: it is over."""
     folded: int | None = None
     """The storm page that its members moved to."""
     successor: int | None = None
@@ -240,6 +246,11 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     def delivered(self) -> State:
         """What PagerDuty has been told, over all lines whose key is at hand."""
         return delivered(self.lines)
+
+    @property
+    def carrier(self) -> str:
+        """Integration.id whose budget and circuit its next call uses."""
+        return self.via or self.integration
 
     @property
     def firing(self) -> int:

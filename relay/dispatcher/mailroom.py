@@ -3,7 +3,7 @@
 import asyncio
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 
@@ -13,6 +13,7 @@ from relay import failpoints
 from relay.alert import SECOND, Duration, Instant
 from relay.decision import Step
 from relay.dispatcher.budget import Window
+from relay.dispatcher.refusals import Refusals
 from relay.dispatcher.turns import Turns
 from relay.errors import StoreError
 from relay.event import Action, Delivered, Event, Outcome, Rendered, Retry
@@ -22,8 +23,11 @@ from relay.page import Lane, Page, State, short_id
 from relay.pagerduty.encoding import encode
 from relay.pagerduty.events import EventSender
 from relay.rendering import Renderer
+from relay.rules.cleaning import cut, line
 from relay.rules.delivery import settle, start
-from relay.rules.ledger import Claim, Settled, Started, Want
+from relay.rules.ladder import FALLBACK, MINIMAL, passed_over
+from relay.rules.ledger import Attempt, Claim, Settled, Started, Want
+from relay.rules.render import LONGEST_SUMMARY, minimal
 from relay.rules.rulebook import Rulebook
 from relay.rules.ruleset import Budget, Texts
 from relay.rules.suppression.words import span
@@ -38,6 +42,8 @@ BATCH = 64
 """Pages claimed at once."""
 IDLE: Duration = 60 * SECOND
 """How long the dispatcher sleeps at most without being woken."""
+_CARRYING = frozenset(Lane) - {Lane.RESOLVE, Lane.REFRESH}
+"""Lanes of pages with something to say."""
 _ON_ITS_WAY: Duration = SECOND
 """How long a call of an earlier process may have been on its way before PagerDuty counted it."""
 _BREATH = 0.003
@@ -83,6 +89,7 @@ class Dispatcher:
         self._log = log
         self._windows: dict[str, Window] = {}
         self._flying: defaultdict[str, int] = defaultdict(int)
+        self._refusals = Refusals()
         self._turns = Turns()
         self._pace = _PACE
         self._awake = asyncio.Event()
@@ -119,6 +126,11 @@ class Dispatcher:
         """Return the budgets in use, by integration."""
         return dict(self._windows)
 
+    def refused(self) -> str:
+        """Say which integrations' routing keys PagerDuty refuses; "" for none."""
+        names = sorted(self._name(integration) for integration, _ in self._refusals.now(self.book.current_key))
+        return f"PagerDuty refuses the routing key of {', '.join(names)}" if names else ""
+
     @contextmanager
     def counting(self, integration: str) -> Iterator[bool]:
         """Count a call that another room makes in an integration's window; False: there is no room, make none."""
@@ -154,7 +166,10 @@ class Dispatcher:
             for integration, lanes in waiting.items()
             for lane, count in self._allot(integration, lanes, steady).items()
         ]
+        if await self._pass_over(waiting, now, steady):
+            return None
         if not wants:
+            later += [at for at in (self._refusals.next_turn(self.book.current_key, now),) if at is not None]
             chances = (self._window(one).next_chance(lanes, steady) for one, lanes in waiting.items())
             later += [now + chance - steady for chance in chances if chance is not None]
             return min(later)
@@ -162,12 +177,23 @@ class Dispatcher:
         if claims:
             failpoints.reached("claim.after_commit")
         for claim in claims:
-            window = self._window(claim.page.integration)
-            window.spend(claim.attempt.lane, steady, waiting[claim.page.integration])
-            self._flying[claim.page.integration] += 1
+            integration = claim.attempt.integration
+            self._window(integration).spend(claim.attempt.lane, steady, waiting[integration])
+            self._flying[integration] += 1
         if claims:
             tasks.create_task(self._deliver(claims, tasks))
         return None
+
+    async def _pass_over(self, waiting: Mapping[str, Collection[Lane]], now: Instant, steady: Instant) -> bool:
+        """Take what waits behind a key that was refused for too long to the fallback; False: nothing does."""
+        book, overdue = self.book, self._refusals.overdue(self.book.current_key, now)
+        behind = [one for one in overdue if self._window(one).closed(steady) and book.has_fallback(one)]
+        wants = [Want(one, lane, BATCH) for one in behind for lane in waiting.get(one, ()) if lane in _CARRYING]
+        if wants:
+            await self._store.claim(
+                wants, now, lambda page: Started(passed_over(page, overdue[page.carrier], now, book), None)
+            )
+        return bool(wants)
 
     def _allot(self, integration: str, lanes: set[Lane], steady: Instant) -> dict[Lane, int]:
         room = IN_FLIGHT - self._flying[integration]
@@ -185,7 +211,7 @@ class Dispatcher:
         return window
 
     def _start(self, page: Page) -> Started:
-        return start(page, self._clock(), self.book, self._timeout(page.integration))
+        return start(page, self._clock(), self.book, self._timeout(page.carrier))
 
     async def _sleep(self, until: Instant) -> None:
         seconds = max(0.0, (until - self._clock()) / SECOND)
@@ -199,12 +225,10 @@ class Dispatcher:
 
     async def _deliver(self, claims: Sequence[Claim], tasks: asyncio.TaskGroup) -> None:
         """Render what carries content, a few pages at a time and the most urgent first; send each as it is ready."""
-        shown = sorted(
-            (one for one in claims if one.attempt.action is Action.TRIGGER), key=lambda one: one.attempt.lane
-        )
+        shown = sorted((one for one in claims if _dressed(one.attempt)), key=lambda one: one.attempt.lane)
         for claim in claims:
-            if claim.attempt.action is not Action.TRIGGER:
-                tasks.create_task(self._send(claim, _bare(claim)))
+            if not _dressed(claim.attempt):
+                tasks.create_task(self._send(claim, self._bare(claim)))
         while shown:
             async with self._turns.turn(urgent=shown[0].attempt.lane is Lane.CRITICAL):
                 some = shown[: max(1, min(BATCH, int(_RENDER_AT_ONCE / self._pace)))]
@@ -229,20 +253,32 @@ class Dispatcher:
 
     def _job(self, claim: Claim) -> tuple[PageView, Texts]:
         page = claim.page
-        receiver = self.book.rules.receivers.get(page.receiver)
-        targets = receiver.targets if receiver else ()
-        texts = next((one.texts for one in targets if one.index == page.target), Texts())
         shown = view(claim, now=claim.attempt.at, external_url=self._external_url, notes=_notes(page, claim.attempt.at))
-        return shown, texts
+        return shown, self._texts(page)
+
+    def _texts(self, page: Page) -> Texts:
+        """Find the texts of the receiver that a page goes to: its own, or its fallback's."""
+        receiver = self.book.rules.receivers.get(page.fallback or page.receiver)
+        targets = receiver.targets if receiver else ()
+        if page.fallback:
+            return targets[0].texts if targets else Texts()
+        return next((one.texts for one in targets if one.index == page.target), Texts())
+
+    def _bare(self, claim: Claim) -> Rendered:
+        """Make what needs no template: a resolve or acknowledge says only whom it means, a minimal event what fires."""
+        if claim.attempt.action is Action.TRIGGER:
+            return Rendered(minimal(view(claim, now=claim.attempt.at), "PagerDuty refused the full event"))
+        return Rendered(Event(event_action=claim.attempt.action, dedup_key=claim.page.dedup_key))
 
     async def _send(self, claim: Claim, rendered: Rendered) -> None:
-        rendered, encoded = self._encoded(claim, rendered)
+        rendered, encoded = self._encoded(claim, _addressed(claim, rendered))
         page, attempt, event = claim.page, claim.attempt, rendered.event
         digest = blake2b(encoded, digest_size=16).hexdigest()
         attempt = replace(
             attempt,
             event=encoded if event.event_action is Action.TRIGGER else b"",
             message="; ".join(step.because for step in rendered.steps),
+            rung=_rung(attempt, rendered),
         )
         for field in rendered.failed_fields:
             self._metrics.template_failed(field)
@@ -254,14 +290,17 @@ class Dispatcher:
             failpoints.reached("send.after_answer")
         took = self._steady() - began
         self._account(claim, outcome)
-        jitter = self._jitter()
+        jitter, since = self._jitter(), self._refusals.since(attempt.integration, attempt.key_id)
 
         def settlement(latest: Page) -> Settled:
-            return settle(latest, attempt, outcome, self._clock(), jitter=jitter, digest=digest)
+            now = self._clock()
+            return settle(
+                latest, attempt, outcome, now, jitter=jitter, digest=digest, book=self.book, refused_since=since
+            )
 
         settled = await self._settle(replace(claim, attempt=attempt), settlement)
         failpoints.reached("settle.after_commit")
-        self._flying[page.integration] -= 1
+        self._flying[attempt.integration] -= 1
         self._tell(claim, settled, outcome, took)
         if attempt.action is Action.TRIGGER and attempt.lane is not Lane.REFRESH:
             self._judged()  # pages that waited for this one may go on
@@ -273,7 +312,7 @@ class Dispatcher:
             return rendered, encode(rendered.event, None)
         except (ValueError, TypeError, RecursionError) as error:
             self._log.error("an event cannot be written as JSON, it goes out plain", error=repr(error))
-            rendered = _undressed(claim, type(error).__name__)
+            rendered = _addressed(claim, _undressed(claim, type(error).__name__))
             return rendered, encode(rendered.event, None)
 
     async def _call(self, event: Event, key_id: str) -> Outcome:
@@ -294,7 +333,8 @@ class Dispatcher:
                 await asyncio.sleep(_RESETTLE)
 
     def _account(self, claim: Claim, outcome: Outcome | None) -> None:
-        window = self._window(claim.page.integration)
+        self._refusals.note(claim.attempt, outcome, self._clock())
+        window = self._window(claim.attempt.integration)
         window.landed(claim.attempt.lane, self._steady(), sent=outcome is not None)
         match outcome:
             case Retry(reason="rateLimited", after=after):
@@ -309,7 +349,7 @@ class Dispatcher:
     def _tell(self, claim: Claim, settled: Page, outcome: Outcome | None, took: Duration) -> None:
         """Count the attempt, and log one line of it."""
         page, attempt = claim.page, claim.attempt
-        name = self._name(page.integration)
+        name = self._name(attempt.integration)
         waited = attempt.at - page.changed_at if page.changed_at else None
         self._metrics.attempted(name, attempt, page.severity, outcome, took, waited)
         words = {
@@ -317,14 +357,14 @@ class Dispatcher:
             "dedup_key": page.dedup_key,
             "action": attempt.action.value,
             "receiver": name,
-        }
+        } | ({"rung": attempt.rung} if attempt.rung else {})
         if outcome is None:
             self._log.debug("update renders equal to what is open: not sent", **words)
         elif isinstance(outcome, Delivered):
             self._log.info("delivered", severity=page.severity.value, revision=attempt.revision, **words)
         else:
             self._log.delivery_failed(
-                (page.integration, settled.last_error),
+                (attempt.integration, settled.last_error),
                 "dead letter" if settled.dead else "attempt failed",
                 error=settled.last_error,
                 failures=settled.failures,
@@ -362,9 +402,23 @@ def _takes_over(page: Page) -> Iterator[str]:
         yield f"Replaces page {short_id(page.predecessor)}: {page.opened_because}."
 
 
-def _bare(claim: Claim) -> Rendered:
-    """A resolve or acknowledge says only whom it means."""
-    return Rendered(Event(event_action=claim.attempt.action, dedup_key=claim.page.dedup_key))
+def _dressed(attempt: Attempt) -> bool:
+    """Say whether templates make the event."""
+    return attempt.action is Action.TRIGGER and MINIMAL not in attempt.rung
+
+
+def _rung(attempt: Attempt, rendered: Rendered) -> str:
+    """Name the rung an event stands on: one that could not be rendered at all went out as a minimal one."""
+    undressed = "event" in rendered.failed_fields and MINIMAL not in attempt.rung
+    return f"{attempt.rung} {MINIMAL}".strip() if undressed else attempt.rung
+
+
+def _addressed(claim: Claim, rendered: Rendered) -> Rendered:
+    """Say to a fallback receiver whose page it gets."""
+    if claim.attempt.action is not Action.TRIGGER or not claim.attempt.rung.startswith(FALLBACK):
+        return rendered
+    summary = cut(f"[fallback from {line(claim.page.receiver)}] {rendered.event.summary}", LONGEST_SUMMARY)
+    return replace(rendered, event=replace(rendered.event, summary=summary))
 
 
 def _undressed(claim: Claim, reason: str) -> Rendered:

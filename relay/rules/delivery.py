@@ -5,8 +5,20 @@ from msgspec.structs import replace
 from relay.alert import SECOND, Duration, Instant
 from relay.event import Action, Delivered, Outcome, Rejected, Retry
 from relay.page import Do, Lane, Line, Page, State, Wanted
+from relay.rules.ladder import configured, key_refused, refused, rung, stepped_aside
 from relay.rules.ledger import Attempt, Settled, Started
-from relay.rules.pages import earliest, in_step, next_step, outgrown, plan, reached
+from relay.rules.pages import (
+    CARRIES,
+    LIVE,
+    SPACING,
+    earliest,
+    in_step,
+    line_for,
+    next_step,
+    outgrown,
+    plan,
+    reached,
+)
 from relay.rules.rulebook import Rulebook
 
 BACKOFF_CAP: Duration = 60 * SECOND
@@ -22,10 +34,13 @@ def start(page: Page, now: Instant, book: Rulebook, timeout: Duration) -> Starte
 
     `timeout` is the total timeout of one attempt. Returns no attempt where nothing is to be done any more.
     """
+    page = stepped_aside(page, now, book)
     action = _action(page)
     line = _line(page, action, book) if action else None
     if action is None or line is None or earliest(page, next_step(page), now) > now:
         return Started(_idle(page, now), None)
+    if line.integration != page.via:
+        return Started(replace(page, via=line.integration), None)  # it is claimed again there, if that has budget
     lines = _put(page.lines, _begun(line, action, now, timeout))
     opened, shown = page.sent_severity, page.shown_severity
     firing, acknowledged = page.sent_firing, page.acknowledged or page.acknowledging
@@ -40,11 +55,12 @@ def start(page: Page, now: Instant, book: Rulebook, timeout: Duration) -> Starte
         sent_firing=firing,
         acknowledged=acknowledged,
         acknowledging=action is Action.ACKNOWLEDGE,
+        dead_by=configured(page, book) if action is Action.TRIGGER else page.dead_by,
     )
     attempt = Attempt(
         id=0,
         page=page.id,
-        integration=page.integration,
+        integration=page.carrier,
         key_id=line.key_id,
         lane=page.lane if page.lane is not None else Lane.UPDATE,
         action=action,
@@ -53,13 +69,14 @@ def start(page: Page, now: Instant, book: Rulebook, timeout: Duration) -> Starte
         at=now,
         dedup_key=page.dedup_key,
         content=page.content,
+        rung=rung(page, elsewhere=bool(line.integration), content=action is Action.TRIGGER),
     )
     return Started(started, attempt)
 
 
 def _action(page: Page) -> Action | None:
     do = next_step(page)
-    if page.dead or do in (Do.NOTHING, Do.SUPERSEDE):
+    if do in (Do.NOTHING, Do.SUPERSEDE) or (page.dead and do in CARRIES):
         return None
     if do is Do.RESOLVE:
         return Action.RESOLVE
@@ -76,17 +93,15 @@ def _refreshes(page: Page) -> bool:
 
 def _line(page: Page, action: Action, book: Rulebook) -> Line | None:
     """Choose where it goes: content to the line that is open, else to the current key; a resolve to each open line."""
-    at_hand = [line for line in page.lines if line.key_id in book.keys]
-    for state in (State.OPEN, State.UNKNOWN_TRIGGER, *((State.UNKNOWN_RESOLVE,) if action is Action.RESOLVE else ())):
-        for line in at_hand:
-            if line.state is state:
-                return line
-    current = book.current_key(page.integration)
-    if action is not Action.TRIGGER or current is None:
-        return None
+    do = next_step(page)
+    open_ = line_for(page, do, [line for line in page.lines if line.key_id in book.keys])
+    current = book.current_key(page.fallback_to or page.integration) if action is Action.TRIGGER else None
+    if current is None or (open_ is not None and not open_.refused):
+        return open_
     key_id, url = current
-    known = [line for line in page.lines if line.key_id == key_id]
-    return known[0] if known else Line(key_id=key_id, url=url, state=State.NEVER)
+    known = next((line for line in page.lines if line.key_id == key_id), None)
+    fresh = Line(key_id=key_id, url=url, state=State.NEVER, integration=page.fallback_to)
+    return fresh if known is None else replace(known, integration=page.fallback_to)
 
 
 def _begun(line: Line, action: Action, now: Instant, timeout: Duration) -> Line:
@@ -108,12 +123,21 @@ def _idle(page: Page, now: Instant) -> Page:
 
 
 def settle(
-    page: Page, attempt: Attempt, outcome: Outcome | None, now: Instant, *, jitter: float, digest: str
+    page: Page,
+    attempt: Attempt,
+    outcome: Outcome | None,
+    now: Instant,
+    *,
+    jitter: float,
+    digest: str,
+    book: Rulebook,
+    refused_since: Instant = 0,
 ) -> Settled:
     """Say what becomes of a page after one attempt.
 
     `outcome` None: an update rendered equal to what is open and was not sent. `jitter` is in [0, 1). `digest` names the
     rendered event. `page` is the row as it is now: what is wanted may have changed while the attempt was in flight.
+    `refused_since`: since when the attempt's integration refuses its key, where it refused it to others before.
     """
     page = replace(page, in_flight=False)
     line = next((line for line in page.lines if line.key_id == attempt.key_id), None)
@@ -126,13 +150,12 @@ def settle(
             ended = replace(attempt, outcome="delivered")
         case Retry(reason, message):
             page = _retry(page, line, outcome, now, jitter)
+            if outcome.configuration:
+                page = _key_refused(page, attempt, refused_since or now, now, book)
             page = _acknowledged(page, attempt, taken=outcome.ambiguous)
             ended = replace(attempt, outcome="retry", reason=reason, message=message)
         case Rejected(reason, message):
-            page = _acknowledged(_fall_back(page, line), attempt, taken=False)
-            dead = f"{reason}: {message}" if message else reason
-            superseded = attempt.revision != page.revision or attempt.episode != page.episode
-            page = replace(page, dead="" if superseded else dead, last_error=dead, failures=page.failures + 1)
+            page = _rejected(page, attempt, line, outcome, now, book)
             ended = replace(attempt, outcome="rejected", reason=reason, message=message)
     if outgrown(page):
         page = replace(page, judge_at=now)
@@ -141,7 +164,7 @@ def settle(
 
 
 def _replan(page: Page, now: Instant, outcome: Outcome | None) -> Page:
-    failed = isinstance(outcome, Retry)
+    failed = isinstance(outcome, Retry | Rejected)
     due, delay = page.due_at, page.delay
     page = plan(replace(page, lane=None), now)
     if failed and page.lane is not None:
@@ -161,8 +184,8 @@ def _unchanged(page: Page, attempt: Attempt, line: Line | None) -> Page:
 def _delivered(page: Page, attempt: Attempt, line: Line | None, now: Instant, digest: str) -> Page:
     if line is not None:
         state = State.CLOSED if attempt.action is Action.RESOLVE else State.OPEN
-        page = replace(page, lines=_put(page.lines, replace(line, state=state, prior=None)))
-    page = replace(page, last_sent_at=now, failures=0, last_error="")
+        page = replace(page, lines=_put(page.lines, replace(line, state=state, prior=None, refused=False)))
+    page = replace(page, last_sent_at=now, failures=0, last_error="", refused_at=0)
     if attempt.action is Action.RESOLVE:
         if attempt.episode != page.episode:
             page = replace(page, sent_severity=None, shown_severity=None)
@@ -170,7 +193,7 @@ def _delivered(page: Page, attempt: Attempt, line: Line | None, now: Instant, di
         return replace(
             page,
             closed_at=now if shut else page.closed_at,
-            muted=page.wanted is Wanted.QUIET,
+            muted=page.wanted is Wanted.QUIET and page.delivered not in LIVE,
             sent_revision=attempt.revision if attempt.episode == page.episode else page.sent_revision,
         )
     if attempt.action is Action.ACKNOWLEDGE:
@@ -195,8 +218,34 @@ def _retry(page: Page, line: Line | None, outcome: Retry, now: Instant, jitter: 
     else:
         wait = int(min(BACKOFF_CAP, SECOND << min(failures - 1, 8)) * jitter)
     wait = max(wait, outcome.after or 0)
-    error = f"{outcome.reason}: {outcome.message}" if outcome.message else outcome.reason
-    return replace(page, failures=failures, last_error=error, due_at=now + wait, delay=wait)
+    return replace(page, failures=failures, last_error=_said(outcome), due_at=now + wait, delay=wait)
+
+
+def _key_refused(page: Page, attempt: Attempt, since: Instant, now: Instant, book: Rulebook) -> Page:
+    """Note which line's key is refused, and whose turn it is: another line's, or the fallback's."""
+    page = replace(page, lines=tuple(_marked(line, attempt.key_id) for line in page.lines))
+    if attempt.action is Action.TRIGGER:
+        return key_refused(page, attempt, since, book)
+    another = line_for(page, next_step(page), [line for line in page.lines if line.key_id in book.keys])
+    return page if another is None or another.refused else replace(page, due_at=now + SPACING, delay=SPACING)
+
+
+def _marked(line: Line, key_id: str) -> Line:
+    return replace(line, refused=True) if line.key_id == key_id else line
+
+
+def _rejected(page: Page, attempt: Attempt, line: Line | None, outcome: Rejected, now: Instant, book: Rulebook) -> Page:
+    """PagerDuty did not take it and never will: content goes down the ladder. A resolve says nothing that could be put
+    otherwise, and no dead letter may hold it back: it is tried again, slowly, for ever."""
+    page = _fall_back(page, line)
+    if attempt.action is Action.TRIGGER:
+        return refused(page, attempt, _said(outcome), book, now)
+    slowly = Retry(outcome.reason, outcome.message, ambiguous=False, configuration=True)
+    return _acknowledged(_retry(page, line, slowly, now, 0.0), attempt, taken=False)
+
+
+def _said(outcome: Retry | Rejected) -> str:
+    return f"{outcome.reason}: {outcome.message}" if outcome.message else outcome.reason
 
 
 def _acknowledged(page: Page, attempt: Attempt, *, taken: bool) -> Page:

@@ -43,6 +43,12 @@ def begun(page: Page, now: Instant) -> Page:
         closed_at=0,
         failures=0,
         last_error="",
+        minimal=False,
+        fallback="",
+        fallback_to="",
+        refused_at=0,
+        dead="",
+        discarded="",
         muted=False,
         acknowledged=False,
         acknowledging=False,
@@ -54,11 +60,11 @@ def begun(page: Page, now: Instant) -> Page:
 
 
 def revised(page: Page, now: Instant) -> Page:
-    """Note that what a page should show has changed."""
+    """Note that what a page should show has changed; a dead letter is tried again."""
     in_step = page.revision == page.sent_revision
     changed_at = now if in_step or not page.changed_at else page.changed_at
-    failures = 0 if page.dead else page.failures
-    return replace(page, revision=page.revision + 1, changed_at=changed_at, dead="", failures=failures)
+    page = replace(page, revision=page.revision + 1, changed_at=changed_at)
+    return replace(page, dead="", discarded="", minimal=False, failures=0) if page.dead else page
 
 
 def closed(page: Page, now: Instant, *, held: bool) -> tuple[Page, str]:
@@ -131,7 +137,7 @@ class Settings:
             on_mute=route.on_mute,
             send_resolved=target.send_resolved,
             regroup_urgency=route.regroup.urgency,
-            regroup_growth=route.regroup.growth,
+            regroup_growth=0.0 if page.storm else route.regroup.growth,  # a storm page does nothing but grow
             regroup_worse=route.regroup.worse_severity,
             hold_resolve=route.hold_resolve.of(page.severity),
             flap=_flap_of(route),

@@ -1,10 +1,12 @@
 """The life of one page: what to do next and when, as the table in relay/page.py says."""
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from relay.alert import SECOND, Instant
 from relay.event import Severity
-from relay.page import NEXT, Do, Lane, Page, State, Wanted
+from relay.page import NEXT, Do, Lane, Line, Page, State, Wanted
 
 SPACING = 1 * SECOND
 """Least time between two deliveries of one page: PagerDuty takes events asynchronously."""
@@ -16,7 +18,12 @@ _NEW_LANE = {
     Severity.INFO: Lane.WARNING,
 }
 
-LIVE = frozenset({State.OPEN, State.UNKNOWN_TRIGGER, State.UNKNOWN_RESOLVE})
+CARRIES = frozenset({Do.TRIGGER, Do.UPDATE, Do.REOPEN})
+"""What carries content: what a refused event and a refused key are about. A resolve says only whom it means."""
+
+_TOLD = (State.OPEN, State.UNKNOWN_TRIGGER, State.UNKNOWN_RESOLVE)
+
+LIVE = frozenset(_TOLD)
 """States in which PagerDuty may hold an open incident."""
 
 
@@ -39,12 +46,40 @@ def plan(page: Page, now: Instant) -> Page:
     do = next_step(page)
     if do is Do.SUPERSEDE or (do is Do.NOTHING and page.wanted is Wanted.CLOSED):
         return replace(page, lane=None, judge_at=None, closed_at=page.closed_at or now)
-    if do is Do.NOTHING or page.dead:
+    if do is Do.NOTHING or (page.dead and do in CARRIES):
         return replace(page, lane=None)
+    return _carried(_planned(page, do, now), do)
+
+
+def _planned(page: Page, do: Do, now: Instant) -> Page:
     if do is Do.UPDATE:
         return _plan_update(page, now)
     lane = _NEW_LANE[page.severity] if do in (Do.TRIGGER, Do.REOPEN) else Lane.RESOLVE
     return _queue(page, lane, earliest(page, do, now), now)
+
+
+def _carried(page: Page, do: Do) -> Page:
+    """Note through which integration the next call goes: its budget and its circuit count."""
+    if not page.via and not page.fallback_to and not any(line.integration for line in page.lines):
+        return page
+    line = line_for(page, do, [line for line in page.lines if not line.gone])
+    via = line.integration if line is not None else page.fallback_to if do in CARRIES else ""
+    return page if via == page.via else replace(page, via=via)
+
+
+def line_for(page: Page, do: Do, at_hand: Sequence[Line]) -> Line | None:
+    """Choose among the lines whose key is at hand: content goes to the one that is open at the receiver it goes to
+    (None: there is none yet), a resolve to each that may be open, those of a refused key last."""
+    states = _TOLD if do is Do.RESOLVE else _TOLD[:2]
+    if do in CARRIES:
+        at_hand = [line for line in at_hand if line.integration == page.fallback_to]
+    may_be_open = [line for line in at_hand if line.state in states]
+
+    def order(line: Line) -> tuple[bool, Instant, bool, int]:
+        turn = line.at if line.refused else 0  # of those that are refused the one that waits longest
+        return line.refused, turn, line.integration != page.fallback_to, states.index(line.state)
+
+    return min(may_be_open, key=order, default=None)
 
 
 def _plan_update(page: Page, now: Instant) -> Page:
@@ -87,7 +122,7 @@ def outgrown(page: Page) -> str:
 
 def queue_refresh(page: Page, heard_at: Instant) -> Page:
     """Queue an open page of which a firing member was heard since its last delivery for its next refresh."""
-    if not page.repeat_interval or page.handed_over or heard_at <= page.last_sent_at:
+    if not page.repeat_interval or page.handed_over or page.dead or heard_at <= page.last_sent_at:
         return page
     due = max(page.last_sent_at + page.repeat_interval, heard_at)
     return replace(page, lane=Lane.REFRESH, due_at=due, delay=due - heard_at, heard_at=heard_at)

@@ -66,6 +66,12 @@ def plain(view: PageView, reason: str) -> Event:
     return fitted(event, view, found, {})
 
 
+def minimal(view: PageView, reason: str) -> Event:
+    """Make an event with nothing in it that PagerDuty could refuse: what fires, of whom, how bad it is."""
+    summary = cut(plain_line(view, parts(view), reason), LONGEST_SUMMARY)
+    return Event(Action.TRIGGER, view.dedup_key, summary=summary, source=_source(view, ""), severity=view.severity)
+
+
 class _Desk:
     """Where one page is rendered: the data its templates share, and what went wrong so far."""
 

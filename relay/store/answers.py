@@ -112,13 +112,13 @@ def counts(db: Connection) -> Counts:
     waiting: dict[tuple[str, Lane], int] = {}
     in_flight: dict[str, int] = {}
     dead: dict[str, int] = {}
-    for integration, wanted, delivered, severity, waits, is_dead, pages in db.execute(query("answers", "tally")):
+    for integration, via, wanted, delivered, severity, waits, is_dead, pages in db.execute(query("answers", "tally")):
         kind = Kind(integration, Wanted(wanted), State(delivered), _SEVERITIES[severity])
         kinds[kind] = kinds.get(kind, 0) + pages
         if waits >= 0:
-            waiting[integration, Lane(waits)] = waiting.get((integration, Lane(waits)), 0) + pages
+            waiting[via, Lane(waits)] = waiting.get((via, Lane(waits)), 0) + pages
         elif waits == _IN_FLIGHT:
-            in_flight[integration] = in_flight.get(integration, 0) + pages
+            in_flight[via] = in_flight.get(via, 0) + pages
         if is_dead:
             dead[integration] = dead.get(integration, 0) + pages
     return Counts(kinds, waiting, in_flight, dead, _oldest(db))

@@ -85,7 +85,7 @@ def write_pages(db: Connection, pages: Sequence[Page], before: Mapping[int, Page
 
 _indexed = attrgetter(
     *("integration", "dedup_key", "wanted", "severity", "lane", "due_at", "in_flight", "changed_at", "closed_at"),
-    *("judge_at", "lines", "dead"),
+    *("judge_at", "lines", "dead", "discarded", "via"),
 )
 """What a page's place in the indexes and in the tally follows from."""
 

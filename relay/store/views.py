@@ -62,9 +62,9 @@ class Counts(msgspec.Struct, frozen=True):
 
     pages: Mapping[Kind, int]
     waiting: Mapping[tuple[str, Lane], int]
-    """By (integration, lane): pages with something to send, not in flight."""
+    """By (integration that carries the call, lane): pages with something to send, not in flight."""
     in_flight: Mapping[str, int]
-    """By integration."""
+    """By the integration that carries the call."""
     dead: Mapping[str, int]
     """Dead letters by integration."""
     oldest: Mapping[Lane, Instant]

@@ -113,7 +113,7 @@ class House:
     async def _settle(self, claim: Claim, outcome: Outcome) -> Page:
         attempt, now = replace(claim.attempt, event=b'{"event_action":"trigger"}'), self.now
         return await self.store.settle(
-            attempt, lambda page: settle(page, attempt, outcome, now, jitter=0.5, digest="d"), now
+            attempt, lambda page: settle(page, attempt, outcome, now, jitter=0.5, digest="d", book=self.book), now
         )
 
 

@@ -170,7 +170,7 @@ class Dictionaries:
 
     def heads(self, now: Instant) -> list[tuple[str, Lane, Instant]]:
         waiting = [one for one in self.rows.values() if one.lane is not None and not one.in_flight]
-        return [(one.integration, one.lane, one.due_at) for one in waiting if one.lane is not None]
+        return [(one.carrier, one.lane, one.due_at) for one in waiting if one.lane is not None]
 
     def claim(self, wants: Sequence[Want], now: Instant, start: Callable[[Page], Started]) -> list[Claim]:
         claims = []
@@ -178,10 +178,7 @@ class Dictionaries:
             due = [
                 one
                 for one in self.rows.values()
-                if one.integration == want.integration
-                and one.lane is want.lane
-                and not one.in_flight
-                and one.due_at <= now
+                if one.carrier == want.integration and one.lane is want.lane and not one.in_flight and one.due_at <= now
             ]
             for page in sorted(due, key=lambda one: (one.due_at, one.id))[: want.limit]:
                 started = start(page)

@@ -228,7 +228,7 @@ class Machine(RuleBasedStateMachine):
         claim, outcome = self.answered.pop(which % len(self.answered))
         self.engine.settle(
             claim.attempt,
-            lambda page: settle(page, claim.attempt, outcome, self.now, jitter=jitter, digest="d"),
+            lambda page: settle(page, claim.attempt, outcome, self.now, jitter=jitter, digest="d", book=self.book),
             self.now,
         )
 

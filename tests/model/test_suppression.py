@@ -560,7 +560,7 @@ class Machine(RuleBasedStateMachine):
                 told.state = before
         page = self.engine.settle(
             claim.attempt,
-            lambda page: settle(page, claim.attempt, outcome, self.now, jitter=jitter, digest="d"),
+            lambda page: settle(page, claim.attempt, outcome, self.now, jitter=jitter, digest="d", book=self.book),
             self.now,
         )
         if told.state is State.CLOSED and page.wanted is Wanted.QUIET:

@@ -64,7 +64,9 @@ class Desk:
     def settle(self, claim: Claim, outcome: Outcome) -> Page:
         key = claim.page.dedup_key
         self.sent.append((claim.attempt.action.value, key[-2:] if "/" in key else "base"))
-        decide = partial(settle, attempt=claim.attempt, outcome=outcome, now=self.now, jitter=0.5, digest="d")
+        decide = partial(
+            settle, attempt=claim.attempt, outcome=outcome, now=self.now, jitter=0.5, digest="d", book=self.book
+        )
         return self.engine.settle(claim.attempt, decide, self.now)
 
     def look_again(self) -> None:

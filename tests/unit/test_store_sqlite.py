@@ -200,15 +200,15 @@ async def test_a_store_left_by_a_kill_can_be_looked_at(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "name", "index"),
     [
-        ("delivery", "due_pages", "SEARCH pages USING INDEX pages_waiting (integration=? AND lane=? AND due_at<?)"),
-        ("clockwork", "heads", "SEARCH pages USING INDEX pages_waiting (integration=? AND lane=?)"),
+        ("delivery", "due_pages", "SEARCH pages USING INDEX pages_waiting (via=? AND lane=? AND due_at<?)"),
+        ("clockwork", "heads", "SEARCH pages USING INDEX pages_waiting (via=? AND lane=?)"),
         ("clockwork", "next_judgement", "SEARCH pages USING COVERING INDEX pages_to_judge (judge_at>?)"),
         (
             "clockwork",
             "due_for_judgement",
             "SEARCH pages USING INDEX pages_to_judge (judge_at>? AND judge_at<?)",
         ),
-        ("clockwork", "clock_back", "SEARCH pages USING INDEX pages_waiting (integration=? AND lane=? AND due_at>?)"),
+        ("clockwork", "clock_back", "SEARCH pages USING INDEX pages_waiting (via=? AND lane=? AND due_at>?)"),
         ("clockwork", "put_back_in_flight", "SCAN pages USING INDEX pages_in_flight"),
         ("clockwork", "pages_over", "SEARCH over USING INDEX pages_over (closed_at<?)"),
         ("clockwork", "alerts_over", "SEARCH alerts USING INDEX alerts_resolved (changed_at<?)"),

@@ -57,8 +57,8 @@ WHERE group_hash IN (SELECT value FROM json_each(:hashes)) AND id < :before ORDE
 SELECT {alerts} FROM alerts WHERE id IN (SELECT alert FROM members WHERE page = ? ORDER BY alert LIMIT 100);
 
 -- name: tally
-SELECT integration, wanted, delivered, severity, waits, dead, sum(n) FROM tally
-GROUP BY integration, wanted, delivered, severity, waits, dead HAVING sum(n) > 0;
+SELECT integration, via, wanted, delivered, severity, waits, dead, sum(n) FROM tally
+GROUP BY integration, via, wanted, delivered, severity, waits, dead HAVING sum(n) > 0;
 
 -- name: count_stale_alerts
 SELECT stale_source, count(*) FROM alerts INDEXED BY alerts_stale WHERE stale_source IS NOT NULL GROUP BY stale_source;

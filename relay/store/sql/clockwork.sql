@@ -2,13 +2,13 @@
 
 -- name: heads
 -- One seek into pages_waiting per lane that has anything in it.
-SELECT integration, waits, (
+SELECT via, waits, (
     SELECT due_at FROM pages INDEXED BY pages_waiting
-    WHERE lane IS NOT NULL AND in_flight = 0 AND pages.integration = queue.integration AND lane = waits
+    WHERE lane IS NOT NULL AND in_flight = 0 AND pages.via = queue.via AND lane = waits
     ORDER BY due_at LIMIT 1
 )
-FROM (SELECT DISTINCT integration, waits FROM tally WHERE waits >= 0 AND n > 0) AS queue
-ORDER BY integration, waits;
+FROM (SELECT DISTINCT via, waits FROM tally WHERE waits >= 0 AND n > 0) AS queue
+ORDER BY via, waits;
 
 -- name: next_judgement
 SELECT min(at) FROM (
@@ -75,10 +75,10 @@ WHERE outcome = '' AND page IN (SELECT id FROM pages INDEXED BY pages_in_flight 
 -- name: clock_back
 UPDATE pages SET due_at = :now WHERE id IN (
     SELECT pages.id
-    FROM (SELECT DISTINCT integration, waits FROM tally WHERE waits >= 0 AND n > 0) AS queue
+    FROM (SELECT DISTINCT via, waits FROM tally WHERE waits >= 0 AND n > 0) AS queue
     CROSS JOIN pages INDEXED BY pages_waiting
     WHERE pages.lane IS NOT NULL AND pages.in_flight = 0
-        AND pages.integration = queue.integration AND pages.lane = queue.waits
+        AND pages.via = queue.via AND pages.lane = queue.waits
         AND pages.due_at > :now AND pages.due_at - pages.delay > :now
 );
 
@@ -92,6 +92,9 @@ FROM (
 ) AS kind CROSS JOIN pages USING (wanted, delivered, told)
 WHERE lane IS NULL AND in_flight = 0 AND is_dead = 0 AND id > :after
 ORDER BY id LIMIT :limit;
+
+-- name: dead_pages
+SELECT {pages} FROM pages INDEXED BY pages_dead WHERE is_dead = 1 AND id > :after ORDER BY id LIMIT :limit;
 
 -- name: told_kinds
 SELECT DISTINCT told FROM tally WHERE n > 0 AND told <> '';

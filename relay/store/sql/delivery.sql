@@ -4,7 +4,7 @@
 -- The most urgent rows of one lane: a range at the head of pages_waiting, however long the queue behind it.
 SELECT {pages}
 FROM pages INDEXED BY pages_waiting
-WHERE lane IS NOT NULL AND in_flight = 0 AND integration = ? AND lane = ? AND due_at <= ?
+WHERE lane IS NOT NULL AND in_flight = 0 AND via = ? AND lane = ? AND due_at <= ?
 ORDER BY due_at, id LIMIT ?;
 
 -- name: last_attempt

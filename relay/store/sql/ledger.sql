@@ -82,7 +82,7 @@ ON CONFLICT (id) DO UPDATE SET
     changed_at = excluded.changed_at, closed_at = excluded.closed_at, heard_at = excluded.heard_at,
     successor = excluded.successor, predecessor = excluded.predecessor, judge_at = excluded.judge_at,
     rest = excluded.rest, dedup_hash = excluded.dedup_hash, delivered = excluded.delivered, told = excluded.told,
-    is_dead = excluded.is_dead;
+    is_dead = excluded.is_dead, via = excluded.via;
 
 -- name: rewrite_pages
 -- For rows that are there and keep every value an index or the tally looks at: those blocks are not written again.
