@@ -34,6 +34,7 @@ from relay.logs import Log
 from relay.metrics import Metrics
 from relay.pagerduty.connection import Resolver
 from relay.pagerduty.events import EventSender
+from relay.pausing import Pausing
 from relay.recall import Recall
 from relay.rendering import Renderer, read_sources
 from relay.rollcall import RollCall
@@ -180,6 +181,7 @@ class App:
             tasks.create_task(house.scheduler.run())
             tasks.create_task(house.watchkeeper.run())
             ringing = tasks.create_task(self._bell.run())
+            tasks.create_task(house.pausing.run())
             enquiring = tasks.create_task(house.evidence.run())
             watch = tasks.create_task(self._watch(house))
             secrets = tasks.create_task(self._watch_secrets(house))
@@ -222,6 +224,7 @@ class App:
             operators=lambda: self._operators,
             silencer=lambda: self._house.silencer if self._house else None,
             alerts=lambda: self._house.alerts if self._house else None,
+            pausing=lambda: self._house.pausing if self._house else None,
         )
         runner = make_runner(make_app(doors))
         await runner.setup()
@@ -268,6 +271,7 @@ class App:
         await silencer.open()
         house = self._house = self._wire(store, bound.book, renderer, silencer, enquirer)
         await self._bell.open(store, bound.book)
+        await house.pausing.open()
         await self._now_in_force(filed)
         self._metrics.reloaded(ok=not filed.instead_of, at=clock(), fingerprint=bound.book.rules.fingerprint)
         return house
@@ -294,6 +298,17 @@ class App:
             timeout=self._timeout,
             external_url=self._settings.external_url,
             judged=lambda: nudges[0](),
+            paused=lambda integration: pausing.of(integration) is not None,
+            metrics=metrics,
+            log=log,
+        )
+        pausing = Pausing(
+            store,
+            book,
+            clock=clock,
+            wake=dispatcher.wake,
+            ring=self._bell.ring,
+            quiet=self._bell.quiet,
             metrics=metrics,
             log=log,
         )
@@ -346,10 +361,23 @@ class App:
             sources=recall.sources,
             store_name=where,
             silences=lambda: silencer.current,
+            trouble=lambda: self._bell.reasons,
+            paused=pausing.why,
         )
         alerts = AlertAnswers(store, lambda: intake.book, lambda: silencer.current, clock=clock)
         return House(
-            store, recall, renderer, dispatcher, scheduler, intake, answers, silencer, alerts, watchkeeper, evidence
+            store,
+            recall,
+            renderer,
+            dispatcher,
+            scheduler,
+            intake,
+            answers,
+            silencer,
+            alerts,
+            watchkeeper,
+            evidence,
+            pausing,
         )
 
     async def _bind(self, filed: Filed, store: SqliteStore) -> "Bound":
@@ -421,6 +449,7 @@ class App:
         house.scheduler.reloaded(bound.book)
         house.watchkeeper.reloaded(bound.book)
         house.evidence.reloaded(bound.book)
+        house.pausing.reloaded(bound.book)
         await self._now_in_force(filed)
         return bound
 
@@ -478,6 +507,7 @@ class App:
         house.dispatcher.stop()
         house.scheduler.stop()
         house.watchkeeper.stop()
+        house.pausing.stop()
         failpoints.reached("shutdown.draining")
         done, _ = await asyncio.wait({dispatching}, timeout=DRAIN)
         if not done:
@@ -599,6 +629,7 @@ class House:
     alerts: AlertAnswers
     watchkeeper: Watchkeeper
     evidence: Evidence
+    pausing: Pausing
 
 
 def _sources(filed: Filed) -> Mapping[str, str]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
+from msgspec.structs import replace
+
 from relay import __version__
 from relay.alert import SECOND, Instant
 from relay.answers import show
@@ -12,6 +14,7 @@ from relay.answers.models import (
     IntegrationAnswer,
     LaneAnswer,
     PageAnswer,
+    PageLine,
     Pages,
     SourceAnswer,
     StatusAnswer,
@@ -39,15 +42,21 @@ class Answers:
         sources: Mapping[str, Instant],
         store_name: str = "",
         silences: Callable[[], Silences] = lambda: NO_SILENCES,
+        trouble: Callable[[], Mapping[str, str]] = dict,
+        paused: Callable[[str], str] = lambda integration: "",
     ) -> None:
         """`book` gives the rule book that counts, None where no configuration is loaded; `sources`: when each was
-        last heard, kept up to date by the intake; `store_name` says where the store is."""
+        last heard, kept up to date by the intake; `store_name` says where the store is; `trouble`: what the relay
+        pages about itself, by reason; `paused` says of an Integration.id why nothing is sent to it, "" if something is.
+        """
         self._store = store
         self._book = book
         self._clock = clock
         self._sources = sources
         self._store_name = store_name
         self._silences = silences
+        self._trouble = trouble
+        self._paused = paused
         self._started_at = clock()
 
     async def page(self, number: int) -> PageAnswer | None:
@@ -57,7 +66,17 @@ class Answers:
             return None
         attempts = await self._store.attempts(number)
         names = await self._names()
-        return show.page(seen, attempts, names.get(seen.page.integration, show.GONE), self._clock())
+        shown = show.page(seen, attempts, names.get(seen.page.integration, show.GONE), self._clock())
+        return replace(shown, why=self._why(seen.page, shown.why))
+
+    def _why(self, page: Page, why: str) -> str:
+        """Say first of all that nothing is sent, where that is so."""
+        paused = self._paused(page.via or page.integration)
+        return f"{paused}; {why}" if paused else why
+
+    def _line(self, page: Page, names: Mapping[str, str], now: Instant) -> PageLine:
+        shown = show.line(page, names.get(page.integration, show.GONE), now)
+        return replace(shown, why=self._why(page, shown.why))
 
     async def pages(
         self,
@@ -77,7 +96,7 @@ class Answers:
         names, now = await self._names(), self._clock()
         if fingerprint is not None:
             held = await self._store.pages_holding(fingerprint, limit)
-            lines = [show.line(page, names.get(page.integration, show.GONE), now) for page in held]
+            lines = [self._line(page, names, now) for page in held]
             return Pages(pages=tuple(lines), next=None)
         found: list[Page] = []
         more = True
@@ -86,7 +105,7 @@ class Answers:
             found += [page for page in some if receiver in (None, page.receiver)]
             more = len(some) > limit
             after = some[-1].id if some else after
-        lines = [show.line(page, names.get(page.integration, show.GONE), now) for page in found[:limit]]
+        lines = [self._line(page, names, now) for page in found[:limit]]
         return Pages(pages=tuple(lines), next=lines[-1].id if len(found) > limit else None)
 
     async def decisions(
@@ -131,6 +150,8 @@ class Answers:
             pages=pages,
             in_flight=sum(counts.in_flight.values()),
             dead_letters=sum(counts.dead.values()),
+            trouble=self._trouble(),
+            paused=tuple(filter(None, dict.fromkeys(self._paused(one) for one in ("", *names)))),
         )
 
     async def explain(self, body: bytes, source: str, *, everything: bool = False) -> ExplainAnswer:

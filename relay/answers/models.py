@@ -183,6 +183,10 @@ class StatusAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """How many pages are wanted `open`, `quiet` and `closed`."""
     in_flight: int
     dead_letters: int
+    trouble: Mapping[str, str] = {}
+    """What the relay pages about itself now, by reason."""
+    paused: tuple[str, ...] = ()
+    """What is sent to nobody now, until when, and who said so."""
 
 
 class PlaceAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,16 +1,26 @@
 """What the doors need from the house behind them."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+from relay.alert import Instant
 from relay.answers import Answers
 from relay.answers.alerts import AlertAnswers
 from relay.config.operators import Operators
+from relay.config.senders import Credentials
+from relay.config.web import WebConfig
 from relay.errors import Problem
 from relay.intake import Intake
 from relay.logs import Log
 from relay.metrics import Metrics
+from relay.pausing import Pausing
+from relay.rules.ruleset import Source
+from relay.secret import Secret
 from relay.silencing import Silencer
+
+_ASKS_NOBODY = WebConfig()
+_NO_SOURCES: Mapping[str, Source] = {}
+_NO_CREDENTIALS: Mapping[str, Credentials] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +31,14 @@ class Limits:
     """The largest body; 20,000 alerts are about 20 MB."""
     body_seconds: float = 15.0
     """How long a sender may take over its body."""
+    header_seconds: float = 10.0
+    """How long a sender may take over the headers of a request, once it has begun or connected."""
+    unread_seconds: float = 30.0
+    """How long an answer may lie unread before the connection is dropped."""
+    connections: int = 2048
+    """Connections at once; the limit of open files may allow fewer."""
+    connections_per_peer: int = 1024
+    """Of one address: a proxy in front of the relay is one."""
     requests: int = 256
     """Webhook bodies that may be judged at once."""
     bytes_in_hand: int = 192 * 1024 * 1024
@@ -46,3 +64,17 @@ class Doors:
     """Who may change things from afar; None: nobody."""
     silencer: Callable[[], Silencer | None] = lambda: None
     alerts: Callable[[], AlertAnswers | None] = lambda: None
+    pausing: Callable[[], Pausing | None] = lambda: None
+    web: Callable[[], WebConfig] = lambda: _ASKS_NOBODY
+    """What the file of --web.config.file says."""
+    sources: Callable[[], Mapping[str, Source]] = lambda: _NO_SOURCES
+    """The sources that the configuration lists."""
+    credentials: Callable[[], Mapping[str, Credentials]] = lambda: _NO_CREDENTIALS
+    """What those of them show that must show something. Another mapping means that something changed."""
+    own_pass: Secret | None = None
+    """By which commands on this machine are known: it lies beside the store, for the relay's own user to read."""
+    ring: Callable[[str, str], None] = lambda reason, because: None
+    """Page about the relay itself."""
+    quiet: Callable[[str], None] = lambda reason: None
+    """Say that a reason to is over."""
+    clock: Callable[[], Instant] = lambda: 0

@@ -15,6 +15,7 @@ from relay.web.bodies import Bodies
 from relay.web.doors import Doors
 from relay.web.middleware import Gate, Handler, worded
 from relay.web.operations import Operations
+from relay.web.pausing import PauseDoors
 from relay.web.senders import Senders
 from relay.web.webhook import Webhook
 
@@ -34,6 +35,7 @@ def table(doors: Doors) -> tuple[Route, ...]:
     senders, operations, api = Senders(doors, bodies), Operations(doors), Api(doors, bodies)
     webhook, alerts = Webhook(senders), Alerts(senders)
     silences, firing = SilenceDoors(doors, bodies), FiringDoors(doors)
+    pauses = PauseDoors(doors, bodies)
     worded_, operators_only = _worded_by(doors), Gate(doors).operators_only
 
     def spoken_(handler: Handler) -> Handler:
@@ -62,6 +64,9 @@ def table(doors: Doors) -> tuple[Route, ...]:
         Route("GET HEAD", "/api/v1/pages/{id}", worded_(api.page), "one page, its alerts and attempts"),
         Route("GET HEAD", "/api/v1/decisions", worded_(api.decisions), "what became of alerts, and why"),
         Route("GET HEAD", "/api/v1/status", worded_(api.status), "how the relay is doing"),
+        Route("GET HEAD", "/api/v1/pause", worded_(pauses.list), "what is paused, and what was"),
+        Route("POST", "/api/v1/pause", worded_(operators_only(pauses.pause)), "send nothing for a while"),
+        Route("DELETE", "/api/v1/pause", worded_(operators_only(pauses.resume)), "end a pause now"),
         Route("POST", "/api/v1/explain", worded_(api.explain), "what would become of a webhook body"),
         Route("GET HEAD", "/pages", worded_(api.pages), "the same as /api/v1/pages"),
         Route("GET HEAD", "/pages/{id}", worded_(api.page), "the address of a page: the event's client_url"),
