@@ -72,6 +72,7 @@ class Dispatcher:
         timeout: Callable[[str], Duration],
         external_url: str,
         judged: Callable[[], None],
+        paused: Callable[[str], bool] = lambda integration: False,
         metrics: Metrics,
         log: Log,
     ) -> None:
@@ -85,6 +86,7 @@ class Dispatcher:
         self._timeout = timeout
         self._external_url = external_url
         self._judged = judged
+        self._paused = paused
         self._metrics = metrics
         self._log = log
         self._windows: dict[str, Window] = {}
@@ -157,6 +159,8 @@ class Dispatcher:
         waiting: defaultdict[str, set[Lane]] = defaultdict(set)
         later = [now + IDLE]
         for integration, lane, due in await self._store.heads(now):
+            if self._paused(integration):
+                continue  # it wakes us when that is over
             if due <= now:
                 waiting[integration].add(lane)
             else:
