@@ -71,6 +71,8 @@ SELF_PAGES = (
     "body_too_large",
     "unknown_source",
     "auth_failures",
+    "body_refused",
+    "web_config",
     "clock_back",
     "template_failing",
     "key_gone",
@@ -89,7 +91,20 @@ FIELDS = (
     "links",
     "images",
 )
-CODES = ("200", "400", "413", "503")
+CODES = ("200", "400", "401", "413", "503")
+AUTH_FAILURES = (
+    ("sender", "missing"),
+    ("sender", "wrong"),
+    ("sender", "other_source"),
+    ("reader", "missing"),
+    ("reader", "wrong"),
+    ("operator", "missing"),
+    ("operator", "wrong"),
+    ("tls", "certificate"),
+)
+"""Doors, and why somebody was not let in."""
+CONNECTIONS = ("headers", "unread", "full", "making_room")
+"""Why a connection was dropped."""
 
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _CALL = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -230,6 +245,22 @@ class Metrics:
         """Count one body that was refused (BadBody.reason, or `too_large`)."""
         self._invalid[(reason,)].inc()
 
+    def auth_failed(self, door: str, kind: str) -> None:
+        """Count somebody who was not let in."""
+        self._auth_failures[door, kind].inc()
+
+    def unlisted(self) -> None:
+        """Count one body under a name that `sources` does not list."""
+        self._unlisted.inc()
+
+    def dropped(self, why: str) -> None:
+        """Count one connection that was closed by the relay before its time."""
+        self._dropped[(why,)].inc()
+
+    def connected(self, connections: int) -> None:
+        """Say how many connections there are."""
+        self._connections.set(connections)
+
     def received(self, message: _Message, draft: _Draft, plan: _Plan) -> None:
         """Count one accepted message and what became of its alerts."""
         source = self.source(message.source)
@@ -322,6 +353,14 @@ class Metrics:
 
     # State
 
+    def paged_past_the_store(self) -> None:
+        """Count one page that PagerDuty took while the store could not be written."""
+        self._emergency_pages.inc()
+
+    def past_the_store(self, *, in_use: bool) -> None:
+        """Say whether something was paged that is not written down yet."""
+        self._emergency_in_use.set(in_use)
+
     def store_failed(self, op: str) -> None:
         """Count one call to the store that failed."""
         self._store_errors[(op if op in STORE_OPS else "other",)].inc()
@@ -391,6 +430,17 @@ class Metrics:
         )
         self._bytes = self._counter("webhook_request_bytes", "Bytes of webhook bodies received.", "source")
         self._invalid = self._counter("webhook_invalid", "Webhook bodies refused, by reason.", "reason")
+        self._auth_failures = self._counter(
+            "auth_failures", "Requests that were not let in, by kind of door and why.", "door", "kind"
+        )
+        self._unlisted = self._counter(
+            "unknown_source",
+            "Bodies posted under a name that `sources` does not list: they count as the unnamed source.",
+        )[()]
+        self._dropped = self._counter(
+            "connections_dropped", "Connections the relay closed before their time.", "reason"
+        )
+        self._connections = self._gauge("connections", "Connections to the relay's doors.")[()]
         self._received = self._counter(
             "alerts_received",
             "Alerts read from webhooks, by PagerDuty severity (`none`: no receiver of ours).",
@@ -482,6 +532,12 @@ class Metrics:
         )[()]
         self._paused = self._gauge("paused", "1 while nothing is sent to a receiver (`all`: to any).", "receiver")
         self._store_errors = self._counter("store_errors", "Calls to the store that failed.", "op")
+        self._emergency_pages = self._counter(
+            "emergency_pages", "Pages sent while the store could not be written, past it."
+        )[()]
+        self._emergency_in_use = self._gauge(
+            "emergency_exit_in_use", "1 while something was paged past the store that is not written down yet."
+        )[()]
         self._store_up = self._gauge("store_up", "1 while the store takes writes.")[()]
         self._store_size = self._gauge("store_size_bytes", "Size of the database.")[()]
         self._store_free = self._gauge("store_free_bytes", "Free space on the disk that holds the database.")[()]
@@ -509,6 +565,10 @@ class Metrics:
     def _start_at_zero(self) -> None:
         for reason in INVALID:
             self._invalid[(reason,)].inc(0)
+        for door, kind in AUTH_FAILURES:
+            self._auth_failures[door, kind].inc(0)
+        for why in CONNECTIONS:
+            self._dropped[(why,)].inc(0)
         for verdict in VERDICTS:
             self._decisions[(verdict,)].inc(0)
         for reason in SUPPRESSIONS:

@@ -436,7 +436,7 @@ BasicAuths = Annotated[
     Annotated[list[BasicAuth], Tag("|list")]
     | Annotated[BasicAuth, Tag("|map")]
     | Annotated[
-        str, _refused("must be a mapping (`{username: .., password_file: ..}`), or a list of them"), Tag("|text")
+        BasicAuth, _refused("must be a mapping (`{username: .., password_file: ..}`), or a list of them"), Tag("|text")
     ],
     _Written,
 ]

@@ -81,6 +81,22 @@ def peek_group_key(body: bytes) -> str | None:
         return None
 
 
+_GLIMPSED = {
+    "group key": re.compile(rb'"groupKey"\s*:\s*("(?:[^"\\]|\\.){0,2000}+")'),
+    "receiver": re.compile(rb'"receiver"\s*:\s*("(?:[^"\\]|\\.){0,200}+")'),
+    "first alert": re.compile(rb'"alertname"\s*:\s*("(?:[^"\\]|\\.){0,200}+")'),
+}
+
+
+def glimpse(start: bytes) -> str:
+    """Say what can be seen of whose body this is, from how it begins; "" if nothing can.
+
+    Alertmanager writes groupKey last but one, so that a long body is known by its receiver and its first alert.
+    """
+    seen = {what: pattern.search(start) for what, pattern in _GLIMPSED.items()}
+    return ", ".join(f"{what} {found[1].decode(errors='replace')}" for what, found in seen.items() if found)
+
+
 # The envelope
 
 

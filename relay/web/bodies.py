@@ -7,6 +7,11 @@ from aiohttp import StreamReader, web
 from relay.errors import BadBody, NotTaken, TooLarge
 from relay.web.doors import Limits
 
+LOOKED_AT = 64 * 1024
+"""Bytes of a body that is too large which are read to see whose it is."""
+_A_LOOK = 1.0
+"""Seconds that may take."""
+
 
 class Bodies:
     """The bodies in hand. Whoever reads one says `done` when it is worked off."""
@@ -23,11 +28,12 @@ class Bodies:
         content = request.content
         if content.is_eof():  # it came with the headers, as small bodies do
             body = content.read_nowait()
-            self._check(len(body))
+            self._check(body, len(body))
             self._check_room(len(body))
             self._held += len(body)
             return body
-        self._check(_declared(request))
+        if (declared := _declared(request)) > self._limits.body_bytes:
+            self._check(await _start(content), declared)
         return await self._slowly(content)
 
     def done(self, body: bytes) -> None:
@@ -42,7 +48,7 @@ class Bodies:
                     self._check_room(len(chunk))
                     body += chunk
                     self._held += len(chunk)
-                    self._check(len(body))
+                    self._check(body, len(body))
             whole = True
         except TimeoutError:
             # 503 and not 408: Alertmanager comes again after a 5xx only.
@@ -58,13 +64,34 @@ class Bodies:
         if self._held + more > self._limits.bytes_in_hand:
             raise NotTaken("too many bytes in hand; send it again in a moment")
 
-    def _check(self, size: int) -> None:
+    def _check(self, body: bytes | bytearray, size: int) -> None:
         if size > self._limits.body_bytes:
             limit = self._limits.body_bytes
-            raise TooLarge(
+            words = (
                 f"the body is larger than {limit} bytes, which is no webhook: group by more labels in Alertmanager, "
                 "so that a group holds fewer alerts"
             )
+            raise Oversized(words, bytes(body[:LOOKED_AT]))
+
+
+class Oversized(TooLarge):
+    """A body over the limit, and how it begins."""
+
+    def __init__(self, message: str, start: bytes) -> None:
+        super().__init__(message)
+        self.start = start
+
+
+async def _start(content: StreamReader) -> bytes:
+    """Read how a body begins that will not be read whole."""
+    start = bytearray()
+    try:
+        async with asyncio.timeout(_A_LOOK):
+            while len(start) < LOOKED_AT and (chunk := await content.readany()):
+                start += chunk
+    except (TimeoutError, ConnectionError, web.RequestPayloadError):
+        pass
+    return bytes(start)
 
 
 class Compressed(BadBody):

@@ -1,9 +1,7 @@
 """What every door but the webhook's does around its own work: errors in words, and who may change things."""
 
-import base64
 import ipaddress
 import re
-import time
 import traceback
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
@@ -12,8 +10,8 @@ from aiohttp import web
 from yarl import URL
 
 from relay.errors import NotTaken, RelayError
-from relay.logs import Repeats
 from relay.web import replies
+from relay.web.authentication import Doorkeeper, Unauthenticated, challenge, given
 from relay.web.doors import Doors
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
@@ -48,7 +46,10 @@ def worded(handler: Handler, doors: Doors, failed: Failed = replies.failed) -> H
         try:
             return await handler(request)
         except RelayError as error:
-            return failed(error.status_hint, str(error), 1 if isinstance(error, NotTaken) else None)
+            reply = failed(error.status_hint, str(error), 1 if isinstance(error, NotTaken) else None)
+            if isinstance(error, Unauthenticated):
+                challenge(reply)
+            return reply
         except Exception as error:
             where = "".join(traceback.format_exception(error))[-1_900:]
             doors.log.error("request failed unexpectedly", path=request.path, traceback=where)
@@ -58,34 +59,50 @@ def worded(handler: Handler, doors: Doors, failed: Failed = replies.failed) -> H
 
 
 class Gate:
-    """Lets in whoever may change things: this machine, and operators by their credential.
+    """Lets in whoever may look, and whoever may change things: this machine, and operators by their credential.
 
     A source's credential is none: it is not looked at here.
     """
 
-    def __init__(self, doors: Doors) -> None:
+    def __init__(self, doors: Doors, keeper: Doorkeeper) -> None:
         self._doors = doors
-        self._told = Repeats()
+        self._keeper = keeper
+        self._guarded: set[Handler] = set()
+        """Handlers that ask for more than a user's credential."""
+
+    def users_only(self, handler: Handler) -> Handler:
+        """Answer 401 where the web configuration lists users, and this is none; operators' doors ask for themselves."""
+        if handler in self._guarded:
+            return handler
+
+        async def answer(request: web.Request) -> web.Response:
+            self._keeper.check_rate()
+            await self._keeper.reader(request)
+            return await handler(request)
+
+        return answer
 
     def operators_only(self, handler: Handler) -> Handler:
         """Answer 401 for a credential that is missing or wrong, 403 where none is of use."""
 
         async def answer(request: web.Request) -> web.Response:
+            self._keeper.check_rate()
             if _is_another_site(request):
                 raise Forbidden(f"{_act(request)} changes things, and is not for pages of other sites in a browser")
             known = self._credential(request)
-            if known is None and not _is_here(request):
-                return self._refuse(request)
+            if known is None and not (_is_here(request) or self._keeper.is_this_machine(request)):
+                raise await self._refusal(request)
             _let_in.set(known or HERE)
             return await handler(request)
 
+        self._guarded.add(answer)
         return answer
 
     def _credential(self, request: web.Request) -> str | None:
         operators = self._doors.operators()
-        return operators.known(*given) if operators and (given := _given(request)) else None
+        return operators.known(*shown) if operators and (shown := given(request)) else None
 
-    def _refuse(self, request: web.Request) -> web.Response:
+    async def _refusal(self, request: web.Request) -> Unauthenticated:
         act = f"{_act(request)} changes things"
         if self._doors.operators() is None:
             raise Forbidden(
@@ -93,13 +110,10 @@ class Gate:
                 "--web.operators-file to let operators in from elsewhere"
             )
         wrong = "Authorization" in request.headers
-        if wrong and self._told.worth_saying(request.remote, time.monotonic_ns() // 1000):
-            self._doors.log.warning("operator refused", path=request.path, peer=request.remote)
+        await self._keeper.operator_refused(request, wrong=wrong)
         what = "this credential is no operator's" if wrong else "it needs an operator's credential"
-        reply = replies.failed(401, f"{act}: {what}; send it as HTTP Basic or as `Authorization: Bearer <secret>`")
-        for scheme in ('Basic realm="pagerelay", charset="UTF-8"', 'Bearer realm="pagerelay"'):
-            reply.headers.add("WWW-Authenticate", scheme)
-        return reply
+        words = f"{act}: {what}; send it as HTTP Basic or as `Authorization: Bearer <secret>`"
+        return Unauthenticated(words, "wrong" if wrong else "missing")
 
 
 HERE = "this machine"
@@ -114,21 +128,6 @@ def operator() -> str:
 
 def _act(request: web.Request) -> str:
     return f"{request.method} {request.path[:200]}"
-
-
-def _given(request: web.Request) -> tuple[str, str | None] | None:
-    """Read (secret, name) of the credential that came along; the name is None for a bearer's."""
-    scheme, _, rest = request.headers.get("Authorization", "").partition(" ")
-    match scheme.lower():
-        case "bearer":
-            return rest.strip(), None
-        case "basic":
-            try:
-                name, colon, secret = base64.b64decode(rest.strip(), validate=True).decode().partition(":")
-            except ValueError:
-                return None
-            return (secret, name) if colon else None
-    return None
 
 
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP")

@@ -1,7 +1,8 @@
 """Every URL of the relay on one screen, and the application that serves them."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from enum import Enum
 from typing import NamedTuple
 
 from aiohttp import web
@@ -11,6 +12,7 @@ from relay.web import replies
 from relay.web.alerts import Alerts
 from relay.web.api import Api
 from relay.web.api_v2 import FiringDoors, SilenceDoors, spoken
+from relay.web.authentication import Doorkeeper
 from relay.web.bodies import Bodies
 from relay.web.doors import Doors
 from relay.web.middleware import Gate, Handler, worded
@@ -20,6 +22,16 @@ from relay.web.senders import Senders
 from relay.web.webhook import Webhook
 
 
+class Side(Enum):
+    """Which of the doors one address serves."""
+
+    ALL = "all"
+    SENDERS = "senders"
+    """Those that alerts are posted to."""
+    ADMIN = "admin"
+    """All but those."""
+
+
 class Route(NamedTuple):
     """One URL: what it takes, who answers, and what it is for."""
 
@@ -27,27 +39,46 @@ class Route(NamedTuple):
     path: str
     handler: Handler
     purpose: str
+    side: Side = Side.ADMIN
 
 
-def table(doors: Doors) -> tuple[Route, ...]:
-    """List every URL; docs/http-api.md says the same for people."""
+def table(doors: Doors, keeper: Doorkeeper | None = None) -> tuple[Route, ...]:
+    """List every URL; docs/http-api.md says the same for people. One table, however many addresses serve it."""
     bodies = Bodies(doors.limits)
-    senders, operations, api = Senders(doors, bodies), Operations(doors), Api(doors, bodies)
+    keeper = keeper or Doorkeeper(doors)
+    senders, operations, api = Senders(doors, bodies, keeper), Operations(doors), Api(doors, bodies)
     webhook, alerts = Webhook(senders), Alerts(senders)
     silences, firing = SilenceDoors(doors, bodies), FiringDoors(doors)
     pauses = PauseDoors(doors, bodies)
-    worded_, operators_only = _worded_by(doors), Gate(doors).operators_only
+    gate = Gate(doors, keeper)
+    open_, operators_only = _worded_by(doors), gate.operators_only
+
+    def worded_(handler: Handler) -> Handler:
+        return open_(gate.users_only(handler))
 
     def spoken_(handler: Handler) -> Handler:
-        return spoken(handler, doors)
+        return spoken(gate.users_only(handler), doors)
+
+    async def refused(_: web.Request) -> web.Response:
+        return replies.json(senders.samples())
 
     return (
-        Route("POST", "/webhook", webhook.take, "Alertmanager's webhook: its `url` in webhook_configs"),
-        Route("POST", "/webhook/{source}", webhook.take, "the same, from a named source"),
+        Route("POST", "/webhook", webhook.take, "Alertmanager's webhook: its `url` in webhook_configs", Side.SENDERS),
+        Route("POST", "/webhook/{source}", webhook.take, "the same, from a named source", Side.SENDERS),
         Route(
-            "POST", "/api/v2/alerts", alerts.take, "alerts from Prometheus or vmalert, as an Alertmanager takes them"
+            "POST",
+            "/api/v2/alerts",
+            alerts.take,
+            "alerts from Prometheus or vmalert, as an Alertmanager takes them",
+            Side.SENDERS,
         ),
-        Route("POST", "/source/{source}/api/v2/alerts", alerts.take, "the same, from a named source: its path_prefix"),
+        Route(
+            "POST",
+            "/source/{source}/api/v2/alerts",
+            alerts.take,
+            "the same, from a named source: its path_prefix",
+            Side.SENDERS,
+        ),
         Route("GET HEAD", "/api/v2/alerts", spoken_(firing.alerts), "alerts that fire, as an Alertmanager lists them"),
         Route("GET HEAD", "/api/v2/alerts/groups", spoken_(firing.groups), "the same, by route and group"),
         Route("GET HEAD", "/api/v2/silences", spoken_(silences.list), "list silences"),
@@ -56,13 +87,14 @@ def table(doors: Doors) -> tuple[Route, ...]:
         Route("DELETE", "/api/v2/silence/{silence_id}", spoken_(operators_only(silences.delete)), "end a silence now"),
         Route("GET HEAD", "/api/v2/receivers", spoken_(firing.receivers), "list receivers"),
         Route("GET HEAD", "/api/v2/status", spoken_(firing.status), "what runs here, as an Alertmanager says it"),
-        Route("GET HEAD", "/-/healthy", worded_(operations.healthy), "the process answers"),
-        Route("GET HEAD", "/-/ready", worded_(operations.ready), "a page would be accepted"),
+        Route("GET HEAD", "/-/healthy", open_(operations.healthy), "the process answers", Side.ALL),
+        Route("GET HEAD", "/-/ready", open_(operations.ready), "a page would be accepted", Side.ALL),
         Route("POST PUT", "/-/reload", worded_(operators_only(operations.reload)), "read the configuration again"),
         Route("GET HEAD", "/metrics", worded_(operations.metrics), "metrics for Prometheus"),
         Route("GET HEAD", "/api/v1/pages", worded_(api.pages), "list pages"),
         Route("GET HEAD", "/api/v1/pages/{id}", worded_(api.page), "one page, its alerts and attempts"),
         Route("GET HEAD", "/api/v1/decisions", worded_(api.decisions), "what became of alerts, and why"),
+        Route("GET HEAD", "/api/v1/refused", worded_(refused), "how bodies began that were refused"),
         Route("GET HEAD", "/api/v1/status", worded_(api.status), "how the relay is doing"),
         Route("GET HEAD", "/api/v1/pause", worded_(pauses.list), "what is paused, and what was"),
         Route("POST", "/api/v1/pause", worded_(operators_only(pauses.pause)), "send nothing for a while"),
@@ -73,10 +105,15 @@ def table(doors: Doors) -> tuple[Route, ...]:
     )
 
 
-def make_app(doors: Doors) -> web.Application:
-    """Build the application. It has no middlewares: each would cost the webhook's door a call."""
+def make_app(doors: Doors, side: Side = Side.ALL, whole: tuple[Route, ...] | None = None) -> web.Application:
+    """Build the application for the addresses that serve a side of the table.
+
+    It has no middlewares: each would cost the webhook's door a call.
+    """
     app = web.Application()
-    routes = table(doors)
+    app.on_response_prepare.append(_with_headers(doors))
+    whole = table(doors) if whole is None else whole
+    routes = tuple(route for route in whole if side is Side.ALL or route.side in (side, Side.ALL))
     for path in dict.fromkeys(route.path for route in routes):
         served = [route for route in routes if route.path == path]
         for route in served:
@@ -84,7 +121,8 @@ def make_app(doors: Doors) -> web.Application:
                 app.router.add_route(method, path, route.handler)
         app.router.add_route("*", path, _refuse(served))
     # A slash too much in Alertmanager's configuration must not cost a page.
-    app.router.add_route("POST", "/webhook/", routes[0].handler)
+    if side is not Side.ADMIN:
+        app.router.add_route("POST", "/webhook/", routes[0].handler)
     app.router.add_route("*", "/{anything:.*}", _nowhere(routes))
     return app
 
@@ -107,6 +145,24 @@ def make_runner(app: web.Application, *, shutdown_timeout: float = 2.0) -> web.A
         logger=_server_logger(),
         shutdown_timeout=shutdown_timeout,
     )
+
+
+_HEADERS = {
+    # Whoever looks at an answer in a browser: nothing in it is ever run, framed, guessed at or told to others.
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "deny",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def _with_headers(doors: Doors) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    async def add(_: web.Request, reply: web.StreamResponse) -> None:
+        reply.headers.update(_HEADERS)
+        if own := doors.web().headers:
+            reply.headers.update(own)
+
+    return add
 
 
 def _worded_by(doors: Doors) -> Callable[[Handler], Handler]:
