@@ -34,7 +34,8 @@ from relay.logs import Log
 from relay.metrics import Metrics
 from relay.pagerduty.connection import Resolver
 from relay.pagerduty.events import EventSender
-from relay.pausing import Pausing
+from relay.pausing import EVERYTHING, Pausing
+from relay.pulse import Pulse
 from relay.recall import Recall
 from relay.rendering import Renderer, read_sources
 from relay.rollcall import RollCall
@@ -182,6 +183,7 @@ class App:
             tasks.create_task(house.watchkeeper.run())
             ringing = tasks.create_task(self._bell.run())
             tasks.create_task(house.pausing.run())
+            pulsing = tasks.create_task(house.pulse.run())
             enquiring = tasks.create_task(house.evidence.run())
             watch = tasks.create_task(self._watch(house))
             secrets = tasks.create_task(self._watch_secrets(house))
@@ -194,7 +196,7 @@ class App:
             self._log.info("shutting down")
             enquiring.cancel()
             await self._drain(house, dispatching)
-            for task in (watch, secrets, ringing):
+            for task in (watch, secrets, ringing, pulsing):
                 task.cancel()
 
     def _watch_signals(self) -> None:
@@ -272,6 +274,8 @@ class App:
         house = self._house = self._wire(store, bound.book, renderer, silencer, enquirer)
         await self._bell.open(store, bound.book)
         await house.pausing.open()
+        await house.pulse.start()
+        stack.push_async_callback(house.pulse.close)
         await self._now_in_force(filed)
         self._metrics.reloaded(ok=not filed.instead_of, at=clock(), fingerprint=bound.book.rules.fingerprint)
         return house
@@ -311,6 +315,16 @@ class App:
             quiet=self._bell.quiet,
             metrics=metrics,
             log=log,
+        )
+        pulse = Pulse(
+            store,
+            clock=clock,
+            steady=steady,
+            send_failed=lambda: dispatcher.send_failed,
+            paused=lambda: pausing.why(EVERYTHING),
+            metrics=metrics,
+            log=log,
+            resolver=Resolver(),
         )
         scheduler = Scheduler(
             store,
@@ -378,6 +392,7 @@ class App:
             watchkeeper,
             evidence,
             pausing,
+            pulse,
         )
 
     async def _bind(self, filed: Filed, store: SqliteStore) -> "Bound":
@@ -456,6 +471,7 @@ class App:
     async def _now_in_force(self, filed: Filed) -> None:
         """Take over what a configuration says beside its rules, and keep a copy of it for a start that needs one."""
         self._filed, self._operators = filed, filed.operators
+        self._at_home().pulse.reloaded(filed.loaded.heartbeat_url)
         self._metrics.secrets_unreadable(len(filed.stale))
         self._trouble("secrets_unreadable", _unreadable(filed.stale))
         try:
@@ -630,6 +646,7 @@ class House:
     watchkeeper: Watchkeeper
     evidence: Evidence
     pausing: Pausing
+    pulse: Pulse
 
 
 def _sources(filed: Filed) -> Mapping[str, str]:

@@ -373,6 +373,12 @@ class Metrics:
         """Say how many files with secrets cannot be used, so that what they held before is in use."""
         self._secrets_unreadable.set(files)
 
+    def pulsed(self, outcome: str, now: int) -> None:
+        """Count one round of the pulse (success, failed, withheld); `now` in microseconds."""
+        self._pulses[(outcome,)].inc()
+        if outcome == "success":
+            self._pulsed_at.set(now / _MICROSECONDS)
+
     def paused(self, receivers: Collection[str]) -> None:
         """Say which receivers are paused; `all` stands for every one."""
         for receiver in {*receivers, *(values[0] for values in self._paused)}:
@@ -530,6 +536,14 @@ class Metrics:
         self._secrets_unreadable = self._gauge(
             "secrets_unreadable", "Files with secrets that cannot be used: what they held before is in use."
         )[()]
+        self._pulses = self._counter(
+            "heartbeat_pings",
+            "Times that heartbeat_url was due: asked, asked in vain, or withheld since pages do not get through.",
+            "outcome",
+        )
+        self._pulsed_at = self._gauge("heartbeat_last_success_timestamp_seconds", "When heartbeat_url last answered.")[
+            ()
+        ]
         self._paused = self._gauge("paused", "1 while nothing is sent to a receiver (`all`: to any).", "receiver")
         self._store_errors = self._counter("store_errors", "Calls to the store that failed.", "op")
         self._emergency_pages = self._counter(
@@ -580,6 +594,8 @@ class Metrics:
         for reason in (*SELF_PAGES, "other"):
             self._self_page[(reason,)].set(0)
         self._paused[("all",)].set(0)
+        for outcome in ("success", "failed", "withheld"):
+            self._pulses[(outcome,)].inc(0)
         for op in (*STORE_OPS, "other"):
             self._store_errors[(op,)].inc(0)
         for outcome in ("success", "failure"):

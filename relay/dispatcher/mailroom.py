@@ -14,6 +14,7 @@ from relay.alert import SECOND, Duration, Instant
 from relay.decision import Step
 from relay.dispatcher.budget import Window
 from relay.dispatcher.refusals import Refusals
+from relay.dispatcher.stormy import rendered_storm
 from relay.dispatcher.turns import Turns
 from relay.errors import StoreError
 from relay.event import Action, Delivered, Event, Outcome, Rendered, Retry
@@ -96,6 +97,8 @@ class Dispatcher:
         self._pace = _PACE
         self._awake = asyncio.Event()
         self._stopping = False
+        self.send_failed = ""
+        """Why PagerDuty did not take the last event, and may take it yet; "" if it answered."""
 
     def wake(self) -> None:
         """Say that there may be something to send."""
@@ -229,10 +232,13 @@ class Dispatcher:
 
     async def _deliver(self, claims: Sequence[Claim], tasks: asyncio.TaskGroup) -> None:
         """Render what carries content, a few pages at a time and the most urgent first; send each as it is ready."""
-        shown = sorted((one for one in claims if _dressed(one.attempt)), key=lambda one: one.attempt.lane)
+        dressed = [one for one in claims if _dressed(one.attempt)]
+        shown = sorted((one for one in dressed if not one.page.storm), key=lambda one: one.attempt.lane)
         for claim in claims:
             if not _dressed(claim.attempt):
                 tasks.create_task(self._send(claim, self._bare(claim)))
+            elif claim.page.storm:
+                tasks.create_task(self._send_storm(claim))
         while shown:
             async with self._turns.turn(urgent=shown[0].attempt.lane is Lane.CRITICAL):
                 some = shown[: max(1, min(BATCH, int(_RENDER_AT_ONCE / self._pace)))]
@@ -273,6 +279,15 @@ class Dispatcher:
         if claim.attempt.action is Action.TRIGGER:
             return Rendered(minimal(view(claim, now=claim.attempt.at), "PagerDuty refused the full event"))
         return Rendered(Event(event_action=claim.attempt.action, dedup_key=claim.page.dedup_key))
+
+    async def _send_storm(self, claim: Claim) -> None:
+        """Send a storm page: it has its own text, of more alerts than a claim carries."""
+        try:
+            rendered = Rendered(await rendered_storm(self._store, claim.page, self.book, self._external_url))
+        except Exception as error:  # whatever it is: it goes as it is
+            self._log.error("a storm page cannot be rendered, it goes out plain", error=repr(error))
+            rendered = _undressed(claim, type(error).__name__)
+        await self._send(claim, rendered)
 
     async def _send(self, claim: Claim, rendered: Rendered) -> None:
         rendered, encoded = self._encoded(claim, _addressed(claim, rendered))
@@ -340,6 +355,8 @@ class Dispatcher:
         self._refusals.note(claim.attempt, outcome, self._clock())
         window = self._window(claim.attempt.integration)
         window.landed(claim.attempt.lane, self._steady(), sent=outcome is not None)
+        if outcome is not None:
+            self.send_failed = outcome.reason if isinstance(outcome, Retry) else ""
         match outcome:
             case Retry(reason="rateLimited", after=after):
                 window.close(self._steady(), after)

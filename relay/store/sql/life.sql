@@ -10,6 +10,9 @@ DELETE FROM bells WHERE reason = ? AND key_id = ?;
 -- name: bells
 SELECT rest FROM bells ORDER BY reason, key_id;
 
+-- name: beat
+INSERT INTO beats (id, at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at;
+
 -- name: put_pause
 INSERT INTO pauses (id, receiver, since, until, by, ended_at, ended_by) VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET ended_at = excluded.ended_at, ended_by = excluded.ended_by;
