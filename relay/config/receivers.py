@@ -7,6 +7,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from relay.config import schema
+from relay.config.fallbacks import check_fallbacks
 from relay.config.problems import Problems, dotted
 from relay.config.secrets import SecretReader
 from relay.config.texts import TextCheck, has_template
@@ -61,6 +62,7 @@ class ReceiverBuilder:
     def build(self) -> Cast:
         for index, spec in enumerate(self.config.receivers):
             self._receiver(spec, ("receivers", index))
+        check_fallbacks(self.config, self.cast.receivers, self.problems)
         return self.cast
 
     def _receiver(self, spec: schema.Receiver, path: Path) -> None:
@@ -75,7 +77,7 @@ class ReceiverBuilder:
             message = f"not ours: alerts for {go_quote(spec.name)} are not sent to its {kind}, only to PagerDuty"
             self.problems.warn((*path, kind), message, key=True)
         targets = tuple(self._targets(spec, (*path, "pagerduty_configs")))
-        self.cast.receivers.setdefault(spec.name, Receiver(spec.name, targets, spec.others))
+        self.cast.receivers.setdefault(spec.name, Receiver(spec.name, targets, spec.others, spec.fallback or ""))
 
     def _check_labels(self, spec: schema.Receiver, path: Path) -> None:
         for name, value in spec.labels.items():
