@@ -95,7 +95,7 @@ class Program:
         self.name = name
         self.command = list(command)
         self.log = folder / f"{name}.log"
-        self._environ = dict(environ or {})
+        self.environ = dict(environ or {})
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -123,7 +123,7 @@ class Program:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.log.parent,
-                env={**inherited, "PYTHONFAULTHANDLER": "1", **self._environ},
+                env={**inherited, "PYTHONFAULTHANDLER": "1", **self.environ},
             )
 
     def wait_until(self, url: str, within: float = PATIENCE) -> None:

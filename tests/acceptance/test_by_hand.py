@@ -46,7 +46,7 @@ def test_two_listen_addresses_are_two_doors_to_one_relay(scene: Scene) -> None:
 def test_every_flag_has_a_twin_in_the_environment(scene: Scene) -> None:
     config = scene.stage().config()
     relay = scene.relay(config, start=False, arguments=[], ports=2)
-    relay._environ.update(
+    relay.environ.update(
         {
             "PAGERELAY_CONFIG_FILE": str(config),
             "PAGERELAY_STORAGE_PATH": str(relay.storage),

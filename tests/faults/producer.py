@@ -1,12 +1,12 @@
-"""Plays a busy Alertmanager: groups that change at random, posted until the relay says 2xx, one after the other."""
+"""Plays a busy Alertmanager: groups that change at random, each posted until the relay says 2xx, as it retries."""
 
 import asyncio
 import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -18,6 +18,9 @@ from relay.alert import fingerprint_of
 SEVERITIES = ("critical", "error", "warning", "info")
 RETRY_WINDOW = 2.0
 """Seconds one body is retried; then the group comes again with what is true by then (Alertmanager: group_interval)."""
+BACK_OFF = (0.02, 0.3)
+"""Seconds between two tries of one body, at random (Alertmanager: 0.5 s growing to a minute, jittered)."""
+Written = Callable[[Mapping[str, Any]], None]
 _NEVER = "0001-01-01T00:00:00Z"
 
 
@@ -73,6 +76,12 @@ class Group:
     instances: list[Instance]
     restless: float
     """Chance that it changes before it is posted again. In a quiet group a mistake stays to be seen."""
+    path: str = "/webhook"
+    """The door it is posted to: `/webhook/staging` for another source."""
+    namespace: str = ""
+    """What the relay mixes into the dedup keys of that source."""
+    key_text: str = ""
+    """What the route's `dedup_key` makes of it; "": it has none, and the group key counts."""
     said: list[Said] = field(default_factory=list)
     settled: bool = True
     """Whether the last body that was acknowledged says what is true now."""
@@ -83,7 +92,11 @@ class Group:
 
     @property
     def dedup_key(self) -> str:
-        return sha256(self.group_key.encode()).hexdigest()
+        if self.key_text:
+            text = self.key_text
+            return text if len(text) <= 255 else f"{text[:190]}-{sha256(text.encode()).hexdigest()}"
+        mixed = f"{self.namespace}\x00{self.group_key}" if self.namespace else self.group_key
+        return sha256(mixed.encode()).hexdigest()
 
     @property
     def firing(self) -> list[Instance]:
@@ -124,23 +137,34 @@ class Group:
         )
 
 
-def make_groups(count: int, chance: random.Random) -> list[Group]:
-    """Make groups of one to four alerts of mixed severities."""
+def make_groups(
+    count: int, chance: random.Random, *, prefix: str = "Group", most: int = 4, restless: float | None = None
+) -> list[Group]:
+    """Make groups of one to `most` alerts of mixed severities."""
     groups = []
     for number in range(count):
-        name = f"Group{number:02}"
+        name = f"{prefix}{number:02}"
         labels = [
             {"alertname": name, "instance": f"i{place}", "severity": chance.choice(SEVERITIES)}
-            for place in range(chance.randint(1, 4))
+            for place in range(chance.randint(1, most))
         ]
-        groups.append(Group(name, [Instance(one["instance"], one) for one in labels], chance.choice((0.5, 0.2, 0.05))))
+        drawn = chance.choice((0.5, 0.2, 0.05))
+        instances = [Instance(one["instance"], one) for one in labels]
+        groups.append(Group(name, instances, drawn if restless is None else restless))
     return groups
 
 
 class Producer:
-    """Posts all groups from a thread of its own, so that killing and restarting the relay does not hold it up."""
+    """Posts all groups from a thread of its own, so that killing and restarting the relay does not hold it up.
 
-    def __init__(self, url: str, groups: list[Group], seed: int) -> None:
+    5xx and broken connections are tried again after a jittered wait, for RETRY_WINDOW; a 4xx is not: the group comes
+    again at its next turn (Alertmanager: notify/webhook/webhook.go, Retrier.Check).
+    """
+
+    def __init__(
+        self, urls: Sequence[str], groups: list[Group], seed: int, write_down: Written = lambda line: None
+    ) -> None:
+        """`urls`: where replicas of this Alertmanager post the same body at once; `write_down` keeps the books."""
         self.groups = groups
         self.answers: Counter[str] = Counter()
         """How posts ended: the HTTP status, `refused`, or `broken` (sent, and no answer came)."""
@@ -151,9 +175,11 @@ class Producer:
         """True: everything fires, False: everything resolves, None: as chance has it."""
         self.repeats = 0.1
         """Chance that a group says again what was acknowledged already; a repeat can heal what was lost."""
-        self._url = url
-        self._chance = random.Random(seed)
+        self.urls = list(urls)
+        self._seed = seed
+        self._write_down = write_down
         self._running = True
+        self._over = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="producer")
 
     def start(self) -> None:
@@ -161,32 +187,42 @@ class Producer:
 
     def stop(self) -> None:
         self._running = False
-        self._thread.join()
+        self._over.set()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def settled(self) -> bool:
         """Say whether everything that is true was acknowledged."""
         return all(group.settled for group in self.groups)
 
+    def add(self, group: Group) -> None:
+        """Let one more group be posted from now on."""
+        self.groups.append(group)
+        self._loop.call_soon_threadsafe(lambda: self._tasks.create_task(self._play(group, self._session)))
+
     async def _run(self) -> None:
+        self._loop = asyncio.get_running_loop()
         timeout = aiohttp.ClientTimeout(total=10)
         async with (
-            aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as session,
-            asyncio.TaskGroup() as tasks,
+            aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as self._session,
+            asyncio.TaskGroup() as self._tasks,
         ):
             for group in self.groups:
-                tasks.create_task(self._play(group, session))
+                self._tasks.create_task(self._play(group, self._session))
+            await asyncio.to_thread(self._over.wait)
 
     async def _play(self, group: Group, session: aiohttp.ClientSession) -> None:
+        chance = random.Random(f"{self._seed} {group.path} {group.name}")
         while self._running:
-            await asyncio.sleep(self._chance.uniform(0.02, 0.4))
+            await asyncio.sleep(chance.uniform(0.02, 0.4))
             if self.wish is not None:
                 group.change([one for one in group.instances if one.firing is not self.wish])
-            elif self.changing and self._chance.random() < group.restless:
-                group.change(self._chance.sample(group.instances, self._chance.randint(1, len(group.instances))))
-            if not group.settled or self._chance.random() < self.repeats:
-                await self._flush(group, session)
+            elif self.changing and chance.random() < group.restless:
+                group.change(chance.sample(group.instances, chance.randint(1, len(group.instances))))
+            if not group.settled or chance.random() < self.repeats:
+                await self._flush(group, session, chance)
 
-    async def _flush(self, group: Group, session: aiohttp.ClientSession) -> None:
+    async def _flush(self, group: Group, session: aiohttp.ClientSession, chance: random.Random) -> None:
         """Post one body until it is taken, as Alertmanager's retry stage does."""
         built = group.body()
         if built is None:
@@ -196,25 +232,33 @@ class Producer:
         until = time.monotonic() + RETRY_WINDOW
         while self._running and time.monotonic() < until:
             posted_at = time.time()
-            taken = await self._post(body, session)
-            group.said.append(Said(posted_at, time.time() if taken else None, states))
+            answers = await asyncio.gather(*(self._post(f"{url}{group.path}", body, session) for url in self.urls))
+            taken = "200" in answers
+            said = Said(posted_at, time.time() if taken else None, states)
+            group.said.append(said)
+            self._write_down({"group": group.name, "path": group.path, **asdict(said), "answers": answers})
             if taken:
                 group.acknowledged(states)
                 return
-            await asyncio.sleep(self._chance.uniform(0.02, 0.3))
+            if all(answer.startswith("4") for answer in answers):
+                await asyncio.sleep(max(0.0, until - time.monotonic()))
+                return
+            await asyncio.sleep(chance.uniform(*BACK_OFF))
 
-    async def _post(self, body: dict[str, Any], session: aiohttp.ClientSession) -> bool:
+    async def _post(self, url: str, body: dict[str, Any], session: aiohttp.ClientSession) -> str:
         self.in_flight += 1
-        try:
-            async with session.post(f"{self._url}/webhook", json=body) as answer:
-                await answer.read()
-        except aiohttp.ClientConnectorError:
-            self.answers["refused"] += 1
-            return False
-        except (aiohttp.ClientError, TimeoutError):
-            self.answers["broken"] += 1
-            return False
-        finally:
-            self.in_flight -= 1
-        self.answers[str(answer.status)] += 1
-        return answer.status == 200
+        answer = await _answer_of(session, url, body)
+        self.in_flight -= 1
+        self.answers[answer] += 1
+        return answer
+
+
+async def _answer_of(session: aiohttp.ClientSession, url: str, body: dict[str, Any]) -> str:
+    try:
+        async with session.post(url, json=body) as answer:
+            await answer.read()
+    except aiohttp.ClientConnectorError:
+        return "refused"
+    except (aiohttp.ClientError, TimeoutError):
+        return "broken"
+    return str(answer.status)
