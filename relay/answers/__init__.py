@@ -11,6 +11,8 @@ from relay.answers.models import (
     PageAnswer,
     PageLine,
     Pages,
+    PauseAnswer,
+    PausesAnswer,
     PlaceAnswer,
     StatusAnswer,
 )
@@ -26,6 +28,8 @@ __all__ = [
     "PageAnswer",
     "PageLine",
     "Pages",
+    "PauseAnswer",
+    "PausesAnswer",
     "PlaceAnswer",
     "StatusAnswer",
 ]

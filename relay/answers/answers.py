@@ -25,6 +25,7 @@ from relay.page import Lane, Page, State, Wanted
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import NO_SILENCES, Silences
 from relay.store import Counts, Entry, SqliteStore
+from relay.storms import Storms
 
 _DECISIONS_AT_ONCE = 1_000
 """An answer ends with the message that reaches this many."""
@@ -42,6 +43,7 @@ class Answers:
         sources: Mapping[str, Instant],
         store_name: str = "",
         silences: Callable[[], Silences] = lambda: NO_SILENCES,
+        storms: Storms | None = None,
         trouble: Callable[[], Mapping[str, str]] = dict,
         paused: Callable[[str], str] = lambda integration: "",
     ) -> None:
@@ -55,6 +57,7 @@ class Answers:
         self._sources = sources
         self._store_name = store_name
         self._silences = silences
+        self._storms = storms
         self._trouble = trouble
         self._paused = paused
         self._started_at = clock()
@@ -167,6 +170,7 @@ class Answers:
             everything=everything,
             now=self._clock(),
             silences=self._silences(),
+            storms=self._storms,
         )
 
     async def _names(self) -> dict[str, str]:

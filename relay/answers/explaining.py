@@ -15,6 +15,7 @@ from relay.rules.pages import LIVE
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import NO_SILENCES, Silences
 from relay.store import SqliteStore
+from relay.storms import Storms
 
 SHOWN = 100
 """Alerts of a body that are explained, unless all are asked for."""
@@ -31,6 +32,7 @@ async def explain(
     everything: bool,
     now: Instant,
     silences: Silences = NO_SILENCES,
+    storms: Storms | None = None,
 ) -> ExplainAnswer:
     """Explain the alerts of a body. Raises BadBody, StoreError, and NotTaken where there is no rule book.
 
@@ -45,8 +47,9 @@ async def explain(
         classifier.feed(shown[at : at + _SLICE])
         await asyncio.sleep(0)
     draft = classifier.draft()
-    ledger = await store.look(draft.lookup)
-    plan = await asyncio.to_thread(judge, draft, ledger, now, book, silences)
+    watch = (storms or Storms()).rehearse(draft.entries, draft.lookup, book, now)
+    ledger = await store.look(watch.lookup)
+    plan = await asyncio.to_thread(judge, draft, ledger, now, book, silences, watch)
     decided = {(one.fingerprint, one.status): one for one in plan.decisions}
     entries = draft.entries
     if draft.truncation is not None and draft.truncation.placements:

@@ -189,6 +189,25 @@ class StatusAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What is sent to nobody now, until when, and who said so."""
 
 
+class PauseAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """One pause."""
+
+    receiver: str | None
+    """null: everything."""
+    since: str | None
+    until: str | None
+    by: str
+    ended_at: str | None = None
+    ended_by: str = ""
+
+
+class PausesAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What is paused now, and what was, newest first."""
+
+    paused: tuple[PauseAnswer, ...]
+    past: tuple[PauseAnswer, ...]
+
+
 class PlaceAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """One page an alert would belong to now."""
 

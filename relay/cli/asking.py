@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 
 from relay.alert import Instant
-from relay.answers import Answers, Decisions, ExplainAnswer, PageAnswer, Pages
+from relay.answers import Answers, Decisions, ExplainAnswer, PageAnswer, Pages, PausesAnswer
 from relay.config import load
 from relay.errors import RelayError
 from relay.page import page_number
@@ -93,6 +93,18 @@ class Remote:
         asked = {"source": source} if source else {}
         found = await self._ask("POST", "/api/v1/explain", ExplainAnswer, asked, body)
         return found or ExplainAnswer(alerts=(), more=0, notes=())
+
+    async def pause(self, receiver: str, length: str) -> PausesAnswer:
+        """Pause a receiver, or ("") everything, for a length of time; return what is paused now."""
+        body = msgspec.json.encode({"receiver": receiver, "for": length})
+        found = await self._ask("POST", "/api/v1/pause", PausesAnswer, body=body)
+        return found or PausesAnswer(paused=(), past=())
+
+    async def resume(self, receiver: str | None) -> PausesAnswer:
+        """End the pause of a receiver, or (None) every pause; return what is paused still."""
+        asked = {} if receiver is None else {"receiver": receiver}
+        found = await self._ask("DELETE", "/api/v1/pause", PausesAnswer, asked)
+        return found or PausesAnswer(paused=(), past=())
 
     async def _ask(
         self, method: str, path: str, kind: type[Answer], asked: dict[str, str] | None = None, body: bytes | None = None

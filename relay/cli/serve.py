@@ -56,6 +56,14 @@ class AddressType(click.ParamType[tuple[str, int]]):
     help="The routing YAML.",
 )
 @click.option(
+    "--config.strict",
+    "config_strict",
+    is_flag=True,
+    envvar="PAGERELAY_CONFIG_STRICT",
+    show_envvar=True,
+    help="Do not start from the last good configuration where the file does not load.",
+)
+@click.option(
     "--storage.path",
     "storage_path",
     type=click.Path(path_type=Path, file_okay=False),
@@ -125,6 +133,7 @@ class AddressType(click.ParamType[tuple[str, int]]):
 )
 def serve(
     config_file: Path,
+    config_strict: bool,
     storage_path: Path,
     listen: tuple[tuple[str, int], ...],
     external_url: str,
@@ -141,6 +150,6 @@ def serve(
     SIGTERM ends it in order, SIGHUP reads the configuration again.
     """
     settings = Settings(
-        config_file, storage_path, listen, external_url, retention, log_level, log_format, operators_file
+        config_file, storage_path, listen, external_url, retention, log_level, log_format, operators_file, config_strict
     )
     sys.exit(run(settings))

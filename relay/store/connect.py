@@ -204,9 +204,7 @@ def writing(directory: Path) -> sqlite3.Connection:
 def reading(directory: Path) -> sqlite3.Connection:
     """Open a store whose schema is ours for looking only."""
     try:
-        db = _open(f"{_uri(directory)}?mode=ro")
-        db.execute("PRAGMA query_only = ON")
-        db.execute(f"PRAGMA cache_size = -{_READER_CACHE_KIB}")
+        db = looking(directory)
         version = _version(db)
     except sqlite3.Error as error:
         remedy = "name the running relay with --relay.url, or its directory with --storage.path"
@@ -215,6 +213,14 @@ def reading(directory: Path) -> sqlite3.Connection:
     if version < len(migrations()):
         db.close()
         raise StoreError(f"the store in {directory} has schema {version}: start the relay once to bring it up to date")
+    return db
+
+
+def looking(directory: Path) -> sqlite3.Connection:
+    """Open a store for looking only, whatever its schema. Raises sqlite3.Error."""
+    db = _open(f"{_uri(directory)}?mode=ro")
+    db.execute("PRAGMA query_only = ON")
+    db.execute(f"PRAGMA cache_size = -{_READER_CACHE_KIB}")
     return db
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 from aiohttp import web
 
-from relay.alert import Instant
+from relay.answers.models import PauseAnswer, PausesAnswer
 from relay.answers.words import clock as written
 from relay.config.schema import duration
 from relay.errors import NotTaken
@@ -16,6 +16,9 @@ from relay.web.bodies import Bodies
 from relay.web.doors import Doors
 from relay.web.middleware import BadRequest, operator
 
+_PAST = 100
+"""Pauses that are over, of which it still tells."""
+
 
 class Asked(msgspec.Struct, rename={"length": "for"}, forbid_unknown_fields=True):
     """What a pause is asked with."""
@@ -24,25 +27,6 @@ class Asked(msgspec.Struct, rename={"length": "for"}, forbid_unknown_fields=True
     """A duration: `30m`."""
     receiver: str = ""
     """Nothing for everything."""
-
-
-class PauseAnswer(msgspec.Struct, frozen=True):
-    """One pause."""
-
-    receiver: str | None
-    """null: everything."""
-    since: str | None
-    until: str | None
-    by: str
-    ended_at: str | None = None
-    ended_by: str = ""
-
-
-class PausesAnswer(msgspec.Struct, frozen=True):
-    """What is paused now, and what was, newest first."""
-
-    paused: tuple[PauseAnswer, ...]
-    past: tuple[PauseAnswer, ...]
 
 
 class PauseDoors:
@@ -87,7 +71,8 @@ class PauseDoors:
         return pausing
 
     def _said(self, pausing: Pausing) -> web.Response:
-        return replies.json(PausesAnswer(_answers(pausing.current.values()), _answers(pausing.past[:100])))
+        paused, past = pausing.current.values(), pausing.past[:_PAST]
+        return replies.json(PausesAnswer(paused=_answers(paused), past=_answers(past)))
 
 
 def _answers(pauses: Iterable[Pause]) -> tuple[PauseAnswer, ...]:
@@ -95,7 +80,11 @@ def _answers(pauses: Iterable[Pause]) -> tuple[PauseAnswer, ...]:
 
 
 def _answer(pause: Pause) -> PauseAnswer:
-    ended: Instant = pause.ended_at
     return PauseAnswer(
-        pause.receiver or None, written(pause.since), written(pause.until), pause.by, written(ended), pause.ended_by
+        receiver=pause.receiver or None,
+        since=written(pause.since),
+        until=written(pause.until),
+        by=pause.by,
+        ended_at=written(pause.ended_at),
+        ended_by=pause.ended_by,
     )
