@@ -128,7 +128,7 @@ class Bell(Rounds):
     @property
     def keys(self) -> frozenset[str]:
         """Ids of the routing keys under which a self-page may be open."""
-        return frozenset(key_id for _, key_id in self._told)
+        return frozenset(told.key_id for told in self._told.values() if told.state in LIVE)
 
     async def open(self, store: Keeper, book: Rulebook) -> None:
         """Remember what PagerDuty was told before; the reasons of then count until it is clear that they are over."""
