@@ -177,6 +177,21 @@ async def test_the_budget_is_kept_so_that_pagerduty_never_says_429(tmp_path: Pat
         assert [one["status"] for one in relay.sandbox.requests] == [202] * 40
 
 
+async def test_after_a_429_none_but_a_critical_asks_before_the_time_is_over(tmp_path: Path) -> None:
+    async with works(tmp_path) as relay:
+        relay.sandbox.faults.add(Fault(status=429, retry_after=3600, count=1))
+        relay.sandbox.faults.add(Fault(status=429, count=1))
+        await relay.fire(1, name="First")
+        await relay.until(lambda pages: any(page.failures for page in pages))
+
+        await relay.fire(20, name="Later")
+        await relay.fire(1, "critical", name="Urgent")
+        await relay.until(lambda pages: any(page.delivered is State.OPEN for page in pages))
+
+        asked = [one["summary"] for one in relay.sandbox.requests[:3]]
+        assert asked == ["[warning] First0", "[critical] Urgent0", "[critical] Urgent0"]
+
+
 async def test_a_critical_overtakes_a_backlog_of_warnings(tmp_path: Path) -> None:
     async with works(tmp_path, budget="{events: 20, within: 2s}") as relay:
         await relay.fire(60)
