@@ -10,6 +10,7 @@ COMMANDS = {
     "serve": "relay.cli.serve:serve",
     "config": "relay.cli.config:config",
     "route": "relay.cli.route:route",
+    "page": "relay.cli.page:page",
     "explain": "relay.cli.explain:explain",
     "pause": "relay.cli.pause:pause",
     "resume": "relay.cli.pause:resume",

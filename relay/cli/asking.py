@@ -16,7 +16,7 @@ from relay.alert import Instant
 from relay.answers import Answers, Decisions, ExplainAnswer, PageAnswer, Pages, PausesAnswer
 from relay.config import load
 from relay.errors import RelayError
-from relay.page import page_number
+from relay.page import State, page_number
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import Silences
 from relay.store import SqliteStore, holder
@@ -39,6 +39,10 @@ class Asked(Protocol):
 
     async def pages(self, *, dedup_key: str = "", fingerprint: str = "") -> Pages:
         """List the pages with this dedup key, or those that hold this alert."""
+        ...
+
+    async def listed(self, asked: dict[str, str]) -> Pages:
+        """List pages as the parameters of /api/v1/pages say: `dead`, `waiting`, `delivered`, `limit`."""
         ...
 
     async def decisions(self, *, page: str = "", fingerprint: str = "", limit: int = 100) -> Decisions:
@@ -82,6 +86,13 @@ class Remote:
         asked = {"fingerprint": fingerprint} if fingerprint else {"dedup_key": dedup_key}
         found = await self._ask("GET", "/api/v1/pages", Pages, asked)
         return found or Pages(pages=(), next=None)
+
+    async def listed(self, asked: dict[str, str]) -> Pages:
+        return await self._ask("GET", "/api/v1/pages", Pages, asked) or Pages(pages=(), next=None)
+
+    async def act(self, name: str, act: str) -> PageAnswer | None:
+        """`retry` or `discard` a dead letter; None if there is no such page."""
+        return await self._ask("POST", f"/api/v1/pages/{quote(name, safe='')}/{act}", PageAnswer)
 
     async def decisions(self, *, page: str = "", fingerprint: str = "", limit: int = 100) -> Decisions:
         named = {"page": page, "fingerprint": fingerprint, "limit": str(limit)}
@@ -140,6 +151,11 @@ class Local:
 
     async def pages(self, *, dedup_key: str = "", fingerprint: str = "") -> Pages:
         return await self._answers.pages(dedup_key=dedup_key or None, fingerprint=fingerprint or None)
+
+    async def listed(self, asked: dict[str, str]) -> Pages:
+        delivered = State(asked["delivered"]) if "delivered" in asked else None
+        waiting, dead = "waiting" in asked or None, "dead" in asked or None
+        return await self._answers.pages(delivered=delivered, waiting=waiting, dead=dead, limit=int(asked["limit"]))
 
     async def decisions(self, *, page: str = "", fingerprint: str = "", limit: int = 100) -> Decisions:
         number = page_number(page) if page else None

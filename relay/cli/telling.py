@@ -9,6 +9,7 @@ from relay.answers import (
     ExplainedAlert,
     MemberAnswer,
     PageAnswer,
+    PageLine,
 )
 
 _ALERTS = 20
@@ -24,6 +25,21 @@ def tell_found(pages: Sequence[PageAnswer], decisions: Sequence[DecisionAnswer])
     for page in pages:
         lines += [*_page(page), ""]
     return [*lines, *_decisions("decisions, newest first:", decisions)]
+
+
+def tell_list(pages: Sequence[PageLine], *, more: bool) -> list[str]:
+    """Tell of pages in a line each, and below it how each stands."""
+    if not pages:
+        return ["no pages"]
+    heads = _columns([(page.id, page.state, page.severity, _name(page), page.opened_at or "") for page in pages])
+    lines = [line for head, page in zip(heads, pages, strict=True) for line in (head.strip(), f"    {page.why}")]
+    return [*lines, "and more: see --limit"] if more else lines
+
+
+def _name(page: PageLine) -> str:
+    grouped = _labels(page.group_labels.items())
+    name = page.group_labels.get("alertname", "") or page.dedup_key[:40]
+    return f"{page.receiver}: {name} {{{grouped}}}" if grouped else f"{page.receiver}: {name}"
 
 
 def tell_explained(explained: ExplainAnswer, decisions: Sequence[DecisionAnswer]) -> list[str]:
@@ -50,6 +66,7 @@ def _page(page: PageAnswer) -> list[str]:
         ("closed", page.closed_at),
         ("due", f"{page.due_at} in lane {page.lane}" if page.due_at else None),
         ("last error", page.last_error),
+        ("goes out", f"on the {page.rung} rung of the delivery ladder" if page.rung else None),
         ("linked page", page.successor),
         ("alerts", _counted(page)),
     ]
@@ -88,12 +105,13 @@ def _member(member: MemberAnswer) -> tuple[str, ...]:
 def _attempt(attempt: AttemptAnswer) -> tuple[str, ...]:
     took = "" if attempt.took_ms is None else f"{attempt.took_ms:.0f} ms"
     said = ": ".join(part for part in (attempt.reason, attempt.message) if part)
-    return (attempt.at or "", attempt.action, attempt.lane, attempt.outcome, took, said)
+    return (attempt.at or "", attempt.action, attempt.rung, attempt.lane, attempt.outcome, took, said)
 
 
 _VERDICTS = {
     "opens": "would open a page",
     "joins": "would join a page",
+    "folded": "would be folded into the storm page",
     "repeats": "would change nothing",
     "resolves": "would stop firing in its pages",
     "supersedes": "would stop firing before its page was sent",
@@ -123,9 +141,9 @@ def _decisions(title: str, decisions: Sequence[DecisionAnswer]) -> list[str]:
     lines = [title] if decisions else []
     for one in decisions:
         pages = f" page {', '.join(one.pages)}" if one.pages else ""
-        name = f"{one.alertname or '(no alertname)'} {one.fingerprint}"
+        name = f"{one.alertname or '(no alertname)'} {one.fingerprint}: " if one.fingerprint else ""
         verdict = "fires no more in" if one.verdict == "resolves" else one.verdict
-        lines.append(f"  {one.at}  {one.status:8}  {name}: {verdict}{pages}")
+        lines.append(f"  {one.at}  {one.status:8}  {name}{verdict}{pages}")
         lines += [f"      {step}" for step in one.steps]
     return lines
 

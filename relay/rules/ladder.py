@@ -56,19 +56,25 @@ def stepped_aside(page: Page, now: Instant, book: Rulebook) -> Page:
     """Send a page to the fallback whose key was refused for too long; back home where that receiver is no more."""
     if page.fallback and not _told(page) and book.current_key(page.fallback_to) is None:
         page = _at_home(page)
+    current = book.current_key(page.fallback_to or page.integration)
+    still = current is None or any(line.refused and line.key_id == current[0] for line in page.lines)
     waited = page.refused_at and now >= page.refused_at + FALLBACK_AFTER
-    if not waited or next_step(page) not in CARRIES or _is_shown(page):
-        return page
-    beyond = book.fallback(page.fallback or page.receiver)
-    return page if beyond is None else _sent_to(page, beyond.receiver, beyond.integration)
+    return _aside(page, book) if waited and still else page
 
 
-def passed_over(page: Page, since: Instant, now: Instant, book: Rulebook) -> Page:
-    """Take a page that waits for a key which others were refused since then to the fallback; else let it wait."""
-    aside = stepped_aside(replace(page, refused_at=page.refused_at or since), now, book)
-    if aside.fallback != page.fallback:
+def passed_over(page: Page, now: Instant, book: Rulebook) -> Page:
+    """Take a page to the fallback that waits for a key which was refused to others for too long; else let it wait."""
+    aside = _aside(page, book)
+    if aside is not page:
         return replace(aside, via=aside.fallback_to)
     return replace(page, due_at=now + FALLBACK_AFTER // 4, delay=FALLBACK_AFTER // 4)
+
+
+def _aside(page: Page, book: Rulebook) -> Page:
+    beyond = book.fallback(page.fallback or page.receiver)
+    if beyond is None or next_step(page) not in CARRIES or _is_shown(page):
+        return page
+    return _sent_to(page, beyond.receiver, beyond.integration)
 
 
 def _is_shown(page: Page) -> bool:

@@ -30,12 +30,17 @@ class Api:
 
     async def pages(self, request: web.Request) -> web.Response:
         """List pages."""
-        asked = _asked(request, "dedup_key", "fingerprint", "wanted", "delivered", "receiver", "limit", "after")
+        asked = _asked(
+            request,
+            *("dedup_key", "fingerprint", "wanted", "delivered", "waiting", "dead", "receiver", "limit", "after"),
+        )
         found = await self._answers().pages(
             dedup_key=asked.get("dedup_key"),
             fingerprint=asked.get("fingerprint"),
             wanted=_word(asked, "wanted", Wanted),
             delivered=_word(asked, "delivered", State),
+            waiting=_yes(asked, "waiting"),
+            dead=_yes(asked, "dead"),
             receiver=asked.get("receiver"),
             limit=_limit(asked),
             after=_page(asked, "after"),
@@ -115,6 +120,10 @@ def _limit(asked: dict[str, str]) -> int:
 
 def _word(asked: dict[str, str], name: str, words: type[Word]) -> Word | None:
     return _read(asked, name, words, "one of " + ", ".join(repr(str(word.value)) for word in words))
+
+
+def _yes(asked: dict[str, str], name: str) -> bool | None:
+    return _read(asked, name, ("true",).index, "true, or leave it out") == 0 or None
 
 
 def _page(asked: dict[str, str], name: str) -> int | None:
