@@ -1,7 +1,8 @@
 """The front hall: take what a sender posts, judge it, keep it, and say what became of each alert."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping
+import traceback
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from relay import failpoints
 from relay.alert import SECOND, Instant, Status, WebhookMessage
 from relay.decision import Decision, Verdict
-from relay.errors import NotTaken, StoreError
+from relay.errors import NotTaken, RelayError, StoreError
 from relay.ingress import prometheus
 from relay.ingress.alertmanager import body_digest, parse, peek_group_key
 from relay.logs import Log
@@ -22,6 +23,8 @@ from relay.rules.judge import absent, judge
 from relay.rules.ledger import Ledger, Lookup, Plan
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import NO_SILENCES, Silences
+from relay.rules.storms import StormBegins
+from relay.storms import Storms
 
 SLICE = 100
 """Alerts classified before the event loop gets a turn."""
@@ -68,6 +71,8 @@ class Intake:
         silences: Callable[[], Silences] = lambda: NO_SILENCES,
         rolls: RollCall | None = None,
         heard: Callable[[str, Iterable[str]], None] = lambda source, beats: None,
+        past_the_store: Callable[[Draft, Rulebook], Awaitable[None]] | None = None,
+        storms: Storms | None = None,
         metrics: Metrics,
         log: Log,
     ) -> None:
@@ -82,6 +87,9 @@ class Intake:
         self._wake = wake
         self._nudge = nudge
         self._silences = silences
+        self._past_the_store = past_the_store
+        """Pages what cannot be kept; None: there is no such exit, and the store is tried each time."""
+        self._storms = storms if storms is not None else Storms()
         self._metrics = metrics
         self._log = log
 
@@ -138,23 +146,49 @@ class Intake:
         return await self._kept(message, (source, message.group_key), known)
 
     async def _kept(self, message: WebhookMessage, group: Group, known: Known | None) -> Accepted:
-        """Judge a message and keep what follows from it."""
-        book, now = self.book, self._clock()
+        """Judge a message and keep what follows from it; what cannot be kept is paged, and must come again."""
+        book = self.book
         failpoints.reached("accept.parsed")
         draft = await self._classify(message, book)
+        try:
+            if self.trouble is not None and self._past_the_store is not None:
+                raise StoreError(self.trouble)  # until it is known to take writes again, nobody waits for it
+            return await self._judged_and_kept(message, group, known, draft, book)
+        except StoreError:
+            await self._page_past_the_store(draft, book)
+            raise
+
+    async def _page_past_the_store(self, draft: Draft, book: Rulebook) -> None:
+        if self._past_the_store is None:
+            return
+        await self._past_the_store(draft, book)
+        now = self._clock()
+        self._recall.listen(draft.source, now, book.rules.stale_after(draft.source))
+        firing = [entry.id for entry in draft.entries if entry.alert.status is Status.FIRING]
+        self._heard(draft.source, (key for keys in self._beats(draft, firing, None).values() for key in keys))
+
+    async def _judged_and_kept(
+        self, message: WebhookMessage, group: Group, known: Known | None, draft: Draft, book: Rulebook
+    ) -> Accepted:
+        now = self._clock()
+        storms = self._storms.watch(draft.entries, draft.lookup, book, now)
         generation = -1
 
         def judgement(ledger: Ledger) -> Plan:
             nonlocal generation
             if self.book is not book or (known is not None and self._recall.generation(group) != known.generation):
                 raise _Overtaken
-            plan = judge(draft, ledger, now, book, self._silences())
+            try:
+                plan = judge(draft, ledger, now, book, self._silences(), storms)
+            except StormBegins as missing:
+                self._storms.look_up(missing)
+                raise _Overtaken from None
             self._recall.forget(plan.groups)
             generation = self._recall.generation(group)
             failpoints.reached("accept.before_commit")
             return plan
 
-        plan = await self._keep(draft.lookup, judgement)
+        plan = await self._keep(storms.lookup, judgement)
         failpoints.reached("accept.after_commit")
         await self._learn(group, message, draft, plan, known, generation)
         self._tell(message, plan, draft)
@@ -168,9 +202,13 @@ class Intake:
     async def _keep(self, lookup: Lookup, judgement: Callable[[Ledger], Plan]) -> Plan:
         try:
             plan = await self._store.keep(lookup, judgement)
-        except StoreError as error:
-            self.trouble = str(error)
+        except (_Overtaken, RelayError) as error:
+            if isinstance(error, StoreError):
+                self.trouble = str(error)
             raise
+        except Exception as error:  # whatever it is: what cannot be kept must be paged
+            self._log.error("a message could not be judged in the store", error=traceback.format_exc())
+            raise StoreError(f"the message could not be kept: {type(error).__name__}; it is tried again") from error
         self.trouble = None
         return plan
 

@@ -40,6 +40,7 @@ INVALID = ("empty", "encoding", "malformed", "not_a_webhook", "nothing_salvageab
 VERDICTS = (
     "opens",
     "joins",
+    "folded",
     "repeats",
     "resolves",
     "supersedes",
@@ -47,6 +48,8 @@ VERDICTS = (
     "nothing_open",
     "suppressed",
     "forgotten",
+    "retried",
+    "discarded",
     "not_ours",
 )
 """The values of relay.decision.Verdict."""
@@ -172,11 +175,22 @@ class _Decision(Protocol):
     def verdict(self) -> str: ...
 
 
+class _Folded(Protocol):
+    @property
+    def receiver(self) -> str: ...
+    @property
+    def pages(self) -> int: ...
+    @property
+    def alerts(self) -> int: ...
+
+
 class _Plan(Protocol):
     @property
     def decisions(self) -> Sequence[_Decision]: ...
     @property
     def suppressed(self) -> Sequence[str]: ...
+    @property
+    def folded(self) -> Sequence["_Folded"]: ...
 
 
 class _Attempt(Protocol):
@@ -290,6 +304,9 @@ class Metrics:
     def _suppress(self, plan: _Plan) -> None:
         for kind, alerts in Tally(plan.suppressed).items():
             self._suppressed[(kind,)].inc(alerts)
+        for one in plan.folded:
+            self._folded_pages[(one.receiver,)].inc(one.pages)
+            self._folded_alerts[(one.receiver,)].inc(one.alerts)
 
     def deduplicated(self, alerts: int) -> None:
         """Count alerts that were not looked at, since the ledger was known to say them already."""
@@ -428,6 +445,10 @@ class Metrics:
         self._tokens[(receiver,)].set(tokens)
         self._circuit[(receiver,)].set(circuit_open)
 
+    def storming(self, receiver: str, *, on: bool) -> None:
+        """Say whether so many pages are new at an integration that further ones are folded into one."""
+        self._storm[(receiver,)].set(on)
+
     # Declarations
 
     def _intake(self) -> None:
@@ -468,6 +489,11 @@ class Metrics:
         self._suppressed = self._counter(
             "suppressed", "Alerts that fire and were put to quiet in a page, by what did it.", "reason"
         )
+        self._folded_pages = self._counter(
+            "folded_pages", "New pages that were folded into the storm page of an integration.", "receiver"
+        )
+        self._folded_alerts = self._counter("folded_alerts", "Alerts that fired in those pages.", "receiver")
+        self._storm = self._gauge("storm", "1 while new pages of an integration are folded into one.", "receiver")
         self._last_heard = self._gauge("source_last_heard_timestamp_seconds", "When a source was last heard.", "source")
         self._stale_alerts = self._gauge(
             "stale_alerts", "Alerts that fire and were not heard of for the `stale_after` of their source.", "source"
@@ -612,8 +638,10 @@ class Metrics:
             self._attempts[receiver, outcome].inc(0)
         for reason in REASONS:
             self._failures[receiver, reason].inc(0)
-        for gauge in (self._last_delivery, self._circuit, self._tokens, self._open):
+        for gauge in (self._last_delivery, self._circuit, self._tokens, self._open, self._storm):
             gauge[(receiver,)].inc(0)
+        for counter in (self._folded_pages, self._folded_alerts):
+            counter[(receiver,)].inc(0)
         self._call_seconds[(receiver,)]
 
 

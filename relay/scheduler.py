@@ -1,19 +1,24 @@
 """The clockwork: pages to look at again, what fires after a reload, what was heard, retention, a clock that steps."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
+
+from msgspec.structs import replace
 
 from relay import failpoints
 from relay.alert import DAY, MINUTE, SECOND, Duration, Instant
 from relay.logs import Log
 from relay.metrics import Metrics
+from relay.page import Page
 from relay.recall import Recall
 from relay.rollcall import RollCall
 from relay.rounds import TICK, Rounds
+from relay.rules.ladder import revived
 from relay.rules.ledger import Held, Ledger, Lookup, Plan
+from relay.rules.letters import revive
 from relay.rules.pages import plan
 from relay.rules.reload import (
     Rejudged,
@@ -23,12 +28,15 @@ from relay.rules.reload import (
     look_again,
     place_again,
     rejudge,
+    storm_over,
     waits_for,
 )
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import NO_SILENCES, Silence, Silences, SilenceState
 from relay.rules.staleness import Listening
+from relay.rules.storms import OPENED_AT_ITS_END, StormBegins, opened_at_its_end
 from relay.store import SqliteStore
+from relay.storms import Storms, Watch
 
 HEARD_EVERY: Duration = 15 * SECOND
 PRUNE_EVERY: Duration = 10 * MINUTE
@@ -37,6 +45,8 @@ STEP: Duration = 2 * SECOND
 SHORTEST: Duration = SECOND // 50
 """Least time between two ticks, so that what cannot be done now is not tried without end."""
 BATCH = 500
+MOST_OPENED = 2_000
+"""Alerts of folded pages that are moved back in one transaction, at the end of a storm."""
 _source_of = attrgetter("source")
 PRUNED_AT_ONCE = 1_000
 
@@ -55,6 +65,7 @@ class Scheduler(Rounds):
         wake: Callable[[], None],
         silences: Callable[[], Silences] = lambda: NO_SILENCES,
         rolls: RollCall | None = None,
+        storms: Storms | None = None,
         retention: Duration = 7 * DAY,
         metrics: Metrics,
         log: Log,
@@ -69,6 +80,7 @@ class Scheduler(Rounds):
         self._silences = silences
         self._rolls = rolls
         """To be told, once, who is expected in which group's bodies."""
+        self._storms = storms if storms is not None else Storms()
         self._changed: list[Silence] = []
         """Silences that were made, changed or ended and not looked at yet."""
         self._listening = Listening(clock(), recall.sources, recall.since)
@@ -133,6 +145,7 @@ class Scheduler(Rounds):
         self._rejudge = False
         await self._write_heard(at_once=True)  # a window judges by when an alert was heard
         await self._mark_keys(book)
+        await self._revive(book)
         await self._introduce(book)
         after = -1
         while held := await self._store.firing(after, BATCH):
@@ -182,10 +195,17 @@ class Scheduler(Rounds):
         """Judge alerts again, those of each source by themselves: the journal's entries have one."""
         for _, some in groupby(sorted(held, key=_source_of), key=_source_of):
             again = place_again(tuple(some), book)
-            self._count(await self._store.keep(again.lookup, partial(self._judged_again, again, book)))
+            plan = None
+            while plan is None:
+                storms = self._storms.watch(again.entries, again.lookup, book, self._clock())
+                try:
+                    plan = await self._store.keep(storms.lookup, partial(self._judged_again, again, book, storms))
+                except StormBegins as missing:
+                    self._storms.look_up(missing)
+            self._count(plan)
 
-    def _judged_again(self, again: Rejudged, book: Rulebook, ledger: Ledger) -> Plan:
-        found = rejudge(again, ledger, self._clock(), book, self._silences(), self._listening)
+    def _judged_again(self, again: Rejudged, book: Rulebook, storms: Watch, ledger: Ledger) -> Plan:
+        found = rejudge(again, ledger, self._clock(), book, self._silences(), self._listening, storms)
         self._recall.forget(found.groups)
         return found
 
@@ -200,6 +220,21 @@ class Scheduler(Rounds):
             numbers = tuple(page.id for page in pages)
             await self._store.keep(Lookup(pages=numbers), partial(self._replan, numbers))
             after = numbers[-1]
+
+    async def _revive(self, book: Rulebook) -> None:
+        """Have dead letters tried again that the configuration may be right for now: each is told of by itself."""
+        after = -1
+        while dead := await self._store.dead(after, BATCH):
+            numbers = [page.id for page in dead if revived(page, book) is not page]
+            plans = await asyncio.gather(*(self._revive_one(number, book) for number in numbers))
+            for found in plans:
+                self._count(found)
+            after = dead[-1].id
+
+    async def _revive_one(self, number: int, book: Rulebook) -> Plan:
+        return await self._store.keep(
+            Lookup(pages=(number,)), lambda ledger: revive(number, ledger, self._clock(), book)
+        )
 
     def _replan(self, numbers: tuple[int, ...], ledger: Ledger) -> Plan:
         now = self._clock()
@@ -244,20 +279,68 @@ class Scheduler(Rounds):
     async def _look_again(self) -> None:
         """Look at the pages that something else changed."""
         while due := await self._store.due_for_judgement(self._clock(), BATCH):
+            pages = (await self._seen(Lookup(pages=tuple(due)))).pages
             for number in due:
-                await self._look_at(number)
+                if number in pages and pages[number].storm:
+                    await self._look_at_storm(pages[number])
+                else:
+                    await self._look_at(number)
             self._wake()
 
     async def _look_at(self, number: int) -> None:
+        lookup = waits_for(await self._seen(Lookup(pages=(number,), whole=(number,))), number)
+        await self._store.keep(lookup, lambda ledger: look_again(number, ledger, self._clock(), self.book))
+
+    async def _seen(self, lookup: Lookup) -> Ledger:
+        """Look at the store in its turn, behind what was asked to be written before."""
         seen: list[Ledger] = []
 
         def peek(ledger: Ledger) -> Plan:
             seen.append(ledger)
             return Plan()
 
-        await self._store.keep(Lookup(pages=(number,), whole=(number,)), peek)
-        lookup = waits_for(seen[-1], number)
-        await self._store.keep(lookup, lambda ledger: look_again(number, ledger, self._clock(), self.book))
+        await self._store.keep(lookup, peek)
+        return seen[-1]
+
+    # Storms
+
+    async def _look_at_storm(self, page: Page) -> None:
+        """Let alerts go whose own page is open, and see whether the storm is over; never reads all of its alerts."""
+        number, after = page.id, -1
+        while True:
+            going = await self._store.leaving(number, after, BATCH)
+            lookup = Lookup(alerts=tuple(going), pages=(number,))
+            await self._store.keep(lookup, lambda ledger: look_again(number, ledger, self._clock(), self.book))
+            if len(going) < BATCH:
+                break
+            after = going[-1]
+        if page.storm_until:
+            await self._end_storm(page)
+
+    async def _end_storm(self, page: Page) -> None:
+        """Once a storm is over, open the worst of what was folded and fires; else look again when it may be over."""
+        homes: tuple[int, ...] = ()
+        alerts: list[int] = []
+        over = not self._stormy(page)
+        if over:
+            homes = opened_at_its_end(await self._store.homes(page.id, 2 * OPENED_AT_ITS_END), MOST_OPENED)
+            alerts = await self._store.alerts_of(page.id, homes)
+        lookup = Lookup(alerts=tuple(alerts), pages=(page.id, *homes))
+        self._count(await self._store.keep(lookup, partial(self._storm_ended, page, homes, over)))
+
+    def _stormy(self, page: Page) -> bool:
+        integration = self.book.rules.integrations.get(page.integration)
+        return integration is not None and self._storms.lasts(integration, self._clock())
+
+    def _storm_ended(self, page: Page, homes: Collection[int], over: bool, ledger: Ledger) -> Plan:
+        now, integration = self._clock(), self.book.rules.integrations.get(page.integration)
+        if over and not self._stormy(page):
+            plan = storm_over(page.id, homes, ledger, now, self.book)
+            self._recall.forget(plan.groups)
+            return plan
+        latest = ledger.pages.get(page.id)
+        over_at = now if integration is None else self._storms.over_at(integration, now)
+        return Plan(pages=(replace(latest, judge_at=over_at),) if latest is not None else ())
 
     async def _write_heard(self, *, at_once: bool = False) -> None:
         self._heard_at = self._steady()

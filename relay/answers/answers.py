@@ -88,13 +88,16 @@ class Answers:
         fingerprint: str | None = None,
         wanted: Wanted | None = None,
         delivered: State | None = None,
+        waiting: bool | None = None,
+        dead: bool | None = None,
         receiver: str | None = None,
         limit: int = 100,
         after: int | None = None,
     ) -> Pages:
         """List pages by id, from the first one after `after`; each argument that is given narrows the list.
 
-        `fingerprint` stands alone: the pages that alert is a member of.
+        `fingerprint` stands alone: the pages that alert is a member of. `waiting`: has something to send and is not in
+        flight; `dead`: is a dead letter that nobody let go of.
         """
         names, now = await self._names(), self._clock()
         if fingerprint is not None:
@@ -104,8 +107,11 @@ class Answers:
         found: list[Page] = []
         more = True
         while more and len(found) <= limit:
-            some = await self._store.pages(dedup_key, wanted, delivered, limit=limit + 1, after=after)
-            found += [page for page in some if receiver in (None, page.receiver)]
+            if dead:
+                some = await self._store.dead(-1 if after is None else after, limit + 1)
+            else:
+                some = await self._store.pages(dedup_key, wanted, delivered, waiting, limit=limit + 1, after=after)
+            found += [page for page in some if _fits(page, receiver, dedup_key, wanted, delivered, waiting)]
             more = len(some) > limit
             after = some[-1].id if some else after
         lines = [self._line(page, names, now) for page in found[:limit]]
@@ -179,6 +185,23 @@ class Answers:
         book = self._book()
         current = {one.id: one.name for one in book.rules.integrations.values()} if book else {}
         return remembered | current
+
+
+def _fits(
+    page: Page,
+    receiver: str | None,
+    dedup_key: str | None,
+    wanted: Wanted | None,
+    delivered: State | None,
+    waiting: bool | None,
+) -> bool:
+    return (
+        receiver in (None, page.receiver)
+        and dedup_key in (None, page.dedup_key)
+        and wanted in (None, page.wanted)
+        and delivered in (None, page.delivered)
+        and waiting in (None, page.lane is not None and not page.in_flight)
+    )
 
 
 def _lane(lane: Lane, counts: Counts, now: Instant) -> LaneAnswer:

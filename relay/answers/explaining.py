@@ -70,7 +70,8 @@ async def _alert(entry: Entry, decision: Decision | None, store: SqliteStore, bo
     alert = entry.alert
     held = next((one for one in await store.alerts(alert.fingerprint) if one.source == alert.source), None)
     quiet = decision is not None and decision.verdict is Verdict.SUPPRESSED
-    places = [await _place(place, alert.status, store, quiet=quiet) for place in entry.placements]
+    folds = decision is not None and decision.verdict is Verdict.FOLDED
+    places = [await _place(place, alert.status, store, quiet=quiet, folds=folds) for place in entry.placements]
     return ExplainedAlert(
         alertname=alert.labels.get("alertname", ""),
         fingerprint=alert.fingerprint,
@@ -86,7 +87,7 @@ async def _alert(entry: Entry, decision: Decision | None, store: SqliteStore, bo
     )
 
 
-async def _place(place: Placement, status: Status, store: SqliteStore, *, quiet: bool) -> PlaceAnswer:
+async def _place(place: Placement, status: Status, store: SqliteStore, *, quiet: bool, folds: bool) -> PlaceAnswer:
     page = await _current(place.page, store)
     word = "none" if page is None else state(page).value
     return PlaceAnswer(
@@ -98,7 +99,7 @@ async def _place(place: Placement, status: Status, store: SqliteStore, *, quiet:
         page=short_id(place.page if page is None else page.id),
         state=word,
         open=page is not None and page.delivered in LIVE,
-        says=_quietly(place, page) if quiet else _says(place, page, status),
+        says=_quietly(place, page) if quiet else _folds(place, page) if folds else _says(place, page, status),
     )
 
 
@@ -124,12 +125,20 @@ def _quietly(place: Placement, page: Page | None) -> str:
     return f"it is kept quiet in page {name} at receiver {place.receiver}, whatever that page is for others"
 
 
+def _folds(place: Placement, page: Page | None) -> str:
+    name = short_id(place.page if page is None else page.id)
+    return f"its page {name} at receiver {place.receiver} would not open: it folds into the storm page"
+
+
 def _says(place: Placement, page: Page | None, status: Status) -> str:
     name = short_id(place.page if page is None else page.id)
     if status is Status.RESOLVED:
         if page is None or not page.firing + page.quiet:
             return f"page {name} holds nothing that fires, so there is nothing to resolve"
         return f"it resolves in page {name}, which PagerDuty hears of once nothing else fires there"
+    if page is not None and state(page) is PageState.FOLDED and page.folded is not None:
+        into = short_id(page.folded)
+        return f"its page {name} at receiver {place.receiver} is folded into page {into}: what fires stands there"
     if page is None or state(page) in (PageState.CLOSED, PageState.SUPERSEDED, PageState.LEFT_OPEN):
         return f"it opens page {name} at receiver {place.receiver} as {place.severity}"
     return f"it belongs to page {name} at receiver {place.receiver}, which is {state(page)}"

@@ -37,6 +37,14 @@ class PageLine(msgspec.Struct, frozen=True, kw_only=True):
     failures: int
     """Attempts in a row that failed."""
     last_error: str
+    rung: str = ""
+    """How its next event goes out: "" in full to its own receiver, else minimal, fallback or fallback minimal."""
+    fallback: str | None = None
+    """The receiver it goes to in place of its own."""
+    dead: str = ""
+    """Why it is a dead letter; "" when it is none."""
+    discarded: str = ""
+    """Who let go of the dead letter, and when."""
     episode: int
     revision: int
     sent_revision: int
@@ -49,6 +57,10 @@ class PageLine(msgspec.Struct, frozen=True, kw_only=True):
     closed_at: str | None
     successor: str | None = None
     """The linked page that took over."""
+    storm: bool = False
+    """Whether it is the storm page of its integration, that new pages are folded into when there are too many."""
+    folded: str | None = None
+    """The storm page that its alerts were folded into."""
 
 
 class MemberAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +96,8 @@ class AttemptAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     at: str | None
     action: str
+    rung: str = ""
+    """Of the delivery ladder: "" for the full event to its own receiver, else minimal, fallback or fallback minimal."""
     lane: str
     outcome: str
     """delivered, retry, rejected, unchanged (nothing was sent), lost (a crash), or `in flight`."""

@@ -10,6 +10,7 @@ from relay.answers.models import AttemptAnswer, DecisionAnswer, MemberAnswer, Pa
 from relay.answers.words import clock, lane, state, why
 from relay.decision import Decision
 from relay.page import Page, short_id
+from relay.rules.ladder import rung
 from relay.rules.ledger import Attempt, Shown
 from relay.rules.view import member
 from relay.store import Entry, Known, Seen
@@ -78,6 +79,10 @@ def _line(page: Page, integration: str, now: Instant) -> dict[str, Any]:
         "in_flight": page.in_flight,
         "failures": page.failures,
         "last_error": page.last_error,
+        "rung": rung(page, elsewhere=bool(page.fallback), content=True),
+        "fallback": page.fallback or None,
+        "dead": page.dead,
+        "discarded": page.discarded,
         "episode": page.episode,
         "revision": page.revision,
         "sent_revision": page.sent_revision,
@@ -87,6 +92,8 @@ def _line(page: Page, integration: str, now: Instant) -> dict[str, Any]:
         "heard_at": clock(page.heard_at),
         "closed_at": clock(page.closed_at),
         "successor": None if page.successor is None else short_id(page.successor),
+        "storm": page.storm,
+        "folded": None if page.folded is None else short_id(page.folded),
     }
 
 
@@ -116,6 +123,7 @@ def _attempt(attempt: Attempt) -> AttemptAnswer:
     return AttemptAnswer(
         at=clock(attempt.at),
         action=attempt.action.value,
+        rung=attempt.rung,
         lane=attempt.lane.name.lower(),
         outcome=attempt.outcome or "in flight",
         reason=attempt.reason,

@@ -1,9 +1,11 @@
 """Plain words for what a row holds: states, waits, and the sentence that says what a page is waiting for."""
 
+from collections.abc import Iterator
 from enum import StrEnum
 
 from relay.alert import HOUR, MINUTE, SECOND, Duration, Instant, moment
 from relay.page import Do, Lane, Page, State, Wanted, short_id
+from relay.rules.ladder import FALLBACK_AFTER
 from relay.rules.pages import LIVE, SPACING, next_step
 
 
@@ -11,11 +13,15 @@ class PageState(StrEnum):
     """One word for a page as a whole; the first that fits."""
 
     DEAD = "dead letter"
-    """PagerDuty rejected its event for good."""
+    """PagerDuty rejected its event for good, on every rung of the ladder."""
+    DISCARDED = "discarded"
+    """The same, and a person let go of it."""
     KEY_GONE = "key gone"
     """PagerDuty may hold it open under a routing key that is no longer at hand."""
     HANDED_OVER = "handed over"
     """Its alerts moved to a linked page, since PagerDuty would have notified nobody of an update."""
+    FOLDED = "folded"
+    """Its alerts fire, or fired, in the storm page: too many pages were new at once."""
     LEFT_OPEN = "left open"
     """Closed here; PagerDuty is not told, since send_resolved is false."""
     MUTED = "muted"
@@ -34,14 +40,16 @@ class PageState(StrEnum):
 
 def state(page: Page) -> PageState:
     """Sum a page up in a word."""
-    if page.dead:
-        return PageState.DEAD
+    if page.dead and page.wanted is Wanted.OPEN:
+        return PageState.DISCARDED if page.discarded else PageState.DEAD
     if any(line.gone and line.state in LIVE for line in page.lines):
         return PageState.KEY_GONE
     if page.handed_over:
         return PageState.HANDED_OVER if page.delivered in LIVE else PageState.CLOSED
     if page.left_open:
         return PageState.LEFT_OPEN
+    if page.folded is not None and page.wanted is Wanted.CLOSED and page.delivered not in LIVE:
+        return PageState.FOLDED
     if page.wanted is Wanted.QUIET:
         return PageState.MUTED
     if page.wanted is Wanted.OPEN:
@@ -67,7 +75,14 @@ def why(page: Page, now: Instant) -> str:
     """Say what a page is waiting for, or how it stands, as a sentence."""
     kind = state(page)
     if kind is PageState.DEAD:
-        return f"PagerDuty rejected it: {page.dead}; the next change of its alerts is tried anew"
+        return (
+            f"PagerDuty rejected {_refused(page)}: {page.dead}. It is tried anew when its alerts, its receiver's texts "
+            f"or a routing key change, or by `pagerelay page retry {short_id(page.id)}`"
+        )
+    if kind is PageState.DISCARDED:
+        return (
+            f"let go of by {page.discarded}: PagerDuty rejected it, {page.dead}. A change of its alerts is tried anew"
+        )
     if kind is PageState.KEY_GONE:
         return (
             "PagerDuty may hold it open under a routing key that is no longer at hand: "
@@ -77,11 +92,38 @@ def why(page: Page, now: Instant) -> str:
         since = max((line.at for line in page.lines), default=0)
         return f"an event is on its way to PagerDuty, since {clock(since)}"
     if page.lane is not None:
-        return _waits(page, now)
+        return "; ".join(part for part in (_waits(page, now), rungs(page)) if part)
     if kind is PageState.HANDED_OVER:
         heir = f"page {short_id(page.successor)}" if page.successor is not None else "a linked page"
         return f"its alerts moved to {heir}; this one is resolved once PagerDuty has accepted that one"
-    return _STANDS[kind]
+    if kind is PageState.FOLDED and page.folded is not None:
+        return (
+            f"folded into page {short_id(page.folded)}, since too many pages were new at once: its alerts stand there"
+        )
+    return "; ".join(part for part in (_STANDS[kind], rungs(page)) if part)
+
+
+def rungs(page: Page) -> str:
+    """Say how far down the delivery ladder a page is, and what comes next; "" while it is at the top."""
+    if page.wanted is not Wanted.OPEN:
+        return ""
+    return ", and ".join(_rungs(page))
+
+
+def _rungs(page: Page) -> Iterator[str]:
+    if page.fallback:
+        yield f"it goes to {page.fallback}, the fallback of {page.receiver}, until it closes"
+    if page.minimal:
+        yield "it goes out as a minimal event, since PagerDuty rejected the full one"
+    if page.refused_at:
+        turn = clock(page.refused_at + FALLBACK_AFTER)
+        yield f"its routing key is refused since {clock(page.refused_at)}; a fallback, if there is one, has its turn at {turn}"
+
+
+def _refused(page: Page) -> str:
+    """Say what was tried of a dead letter."""
+    tried = "the full event and the minimal one"
+    return f"{tried}, also at {page.fallback}" if page.fallback else tried
 
 
 _STANDS = {
@@ -91,7 +133,7 @@ _STANDS = {
     PageState.OPEN: "open at PagerDuty, which shows what fires",
     PageState.CLOSED_ELSEWHERE: "it fires and was closed at PagerDuty; it is opened again when it is next heard of",
     PageState.CLOSING: "nothing fires; its resolve is not queued",
-    PageState.SUPERSEDED: "it resolved before its page was ever sent: nobody was paged",
+    PageState.SUPERSEDED: "it resolved before PagerDuty took its page: nobody was paged",
     PageState.CLOSED: "nothing fires, and PagerDuty knows it is over",
 }
 

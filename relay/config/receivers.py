@@ -15,7 +15,7 @@ from relay.config.yaml import Path
 from relay.event import Severity
 from relay.rules.matchers import valid_label_name
 from relay.rules.quoting import go_quote
-from relay.rules.ruleset import Budget, Integration, Receiver, Target, Texts
+from relay.rules.ruleset import Budget, Integration, Receiver, Storm, Target, Texts
 from relay.secret import Key, Secret, Tls, key_id
 
 _KEY = re.compile("[A-Za-z0-9]{32}")
@@ -115,7 +115,8 @@ class ReceiverBuilder:
         else:
             budget = entry.budget or self.config.global_.budget
             limits = Budget(events=budget.events, within=budget.within)
-            self.cast.integrations[identity] = Integration(identity, identity, url, name, limits)
+            storm = self._storm(entry)
+            self.cast.integrations[identity] = Integration(identity, identity, url, name, limits, storm)
             self.cast.keys[identity] = Key(identity, url, secret, name, **template)
             self.cast.first[identity] = path
         for old in previous:
@@ -125,9 +126,13 @@ class ReceiverBuilder:
     def _share(self, entry: schema.PagerDuty, identity: str, path: Path) -> None:
         first = self.cast.first[identity]
         message = f"has the url and routing key of {dotted(first)}: both are one integration, with one budget"
-        if entry.budget or entry.timeout or entry.http_config:
-            message += "; budget, timeout and http_config of the first one hold"
+        if entry.budget or entry.timeout or entry.http_config or entry.storm is not None:
+            message += "; budget, storm, timeout and http_config of the first one hold"
         self.problems.warn(path, message)
+
+    def _storm(self, entry: schema.PagerDuty) -> Storm | None:
+        storm = self.config.global_.storm if entry.storm is None else entry.storm
+        return Storm(storm.pages, storm.within) if isinstance(storm, schema.Storm) else None
 
     def _current_key(self, entry: schema.PagerDuty, path: Path) -> Secret | None:
         if entry.routing_key is not None and entry.routing_key_file is not None:

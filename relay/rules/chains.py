@@ -48,6 +48,7 @@ def after(page: Page) -> Page:
         episode=0,
         revision=0,
         send_resolved=page.send_resolved,
+        storm=page.storm,
     )
 
 

@@ -1,6 +1,7 @@
 """Where a judgement is worked out: the ledger's rows, changed one after the other, and the plan they come to."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -12,11 +13,22 @@ from relay.page import Member, Page, State, Suppression, SuppressionKind, Wanted
 from relay.rules.chains import after, chain, first
 from relay.rules.classify import Entry, Placement
 from relay.rules.episodes import Settings, begun, closed, flapped, goes_on, resumed, revised
-from relay.rules.ledger import Held, Ledger, Plan
+from relay.rules.ledger import Folded, Held, Ledger, Plan
 from relay.rules.pages import done, outgrown, plan
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import NO_SILENCES, Silences
 from relay.rules.staleness import DEAF, Listening
+from relay.rules.storms import (
+    CALM,
+    StormBegins,
+    Storming,
+    counts,
+    folded,
+    folded_because,
+    goes_on_until,
+    storm_id,
+    storm_page,
+)
 from relay.rules.suppressor import Suppressor, dropped
 from relay.rules.turns import Turn, turn
 
@@ -43,8 +55,11 @@ class Desk:
         listening: Listening = DEAF,
         *,
         alertmanager_url: str = "",
+        storms: Storming = CALM,
     ) -> None:
         self.now = now
+        self._book = book
+        self._storms = storms
         self.suppressor = Suppressor(ledger, book, now, silences, listening)
         self.ledger = ledger
         self.alerts = dict(ledger.alerts)
@@ -75,6 +90,9 @@ class Desk:
         """By alert and page, members as they were, of those that are written."""
         self._left: list[tuple[int, int]] = []
         self._moved: dict[int, int] = {}
+        self._folded: dict[int, dict[int, int]] = {}
+        """By alert: the pages it was folded out of, with the storm page it is in."""
+        self._folds: list[Folded] = []
         self._cleared: list[int] = []
         self._judge: list[int] = []
         self._moved_on: set[int] = set()
@@ -129,15 +147,18 @@ class Desk:
         if self.suppressor.idle and alert not in self._before:
             return Turn(verdict, ())
         rows = {page: one for page, one in self._members.get(alert, {}).items() if one.firing}
-        known = ((self.moved_to(page), one) for page, one in self._before.get(alert, {}).items() if one.firing)
+        known = ((self.now_in(alert, page), one) for page, one in self._before.get(alert, {}).items() if one.firing)
         return turn(verdict, rows, {page: one for page, one in known if page in rows}, self.ledger.pages)
 
     def join(self, entry: Entry, place: Placement) -> Join:
         """Let a firing alert join the page it is placed in, or judge it again if it is there."""
         for member in self._members.get(entry.id, {}).values():
-            if member.home == place.page and member.firing:
+            if member.home == place.page and member.firing and member.leaving != place.page:
                 self.keep(member, entry, place)
                 return Join(member.page, opens=False, joins=False)
+        storm = self._stays_folded(entry.id, place)
+        if storm is not None:
+            return Join(storm, opens=False, joins=False)
         page = self._current(place, entry.alert.source)
         member = Member(
             page=page.id,
@@ -160,6 +181,16 @@ class Desk:
         self._wait(page.id, place, begins=opens)
         self._opened.add(page.id)
         return Join(page.id, opens=opens, joins=not opens)
+
+    def _stays_folded(self, alert: int, place: Placement) -> int | None:
+        """Name the storm page that a firing alert is in for another page, if this one of the same key is folded too:
+        it is in each page once."""
+        home = self.pages.get(place.page)
+        if home is None or home.folded is None:
+            return None
+        firing = [one.page for one in self._members.get(alert, {}).values() if one.firing and one.leaving is None]
+        pages = [page for page in firing if self.pages[page].storm]
+        return next((page for page in pages if self.pages[page].integration == place.integration), None)
 
     def keep(self, member: Member, entry: Entry, place: Placement) -> None:
         """Judge a member again that a body names where it is."""
@@ -221,7 +252,8 @@ class Desk:
         self._count(member, -1)
         self._members.get(member.alert, {}).pop(member.page, None)
         self._written.pop((member.page, member.alert), None)
-        self._left.append((member.page, member.alert))
+        if member.page in self.ledger.pages:
+            self._left.append((member.page, member.alert))
         self._touch(member.page, changed=member.firing)
 
     def _touch(self, page: int, *, changed: bool) -> None:
@@ -258,9 +290,15 @@ class Desk:
 
     # Pages
 
-    def moved_to(self, page: int) -> int:
-        """Say where the members of a page are now."""
+    def now_in(self, alert: int, page: int) -> int:
+        """Say in which page an alert is now that was or came in this one: its members may have moved."""
+        if alert in self._folded:
+            page = self._folded[alert].get(page, page)
         return self._moved.get(page, page)
+
+    def folded_from(self, alert: int) -> tuple[int, ...]:
+        """Name the pages that an alert was folded out of."""
+        return tuple(self._folded.get(alert, ()))
 
     def _current(self, place: Placement, source: str) -> Page:
         """Find the page a placement means: the live one of its chain, else the first; never one that was left open."""
@@ -274,6 +312,10 @@ class Desk:
         if base is None:
             base = self.pages[place.page] = first(place, source, self._alertmanager_url)
             return base
+        return self._live(base)
+
+    def _live(self, base: Page) -> Page:
+        """Find the page of a chain that alerts join."""
         linked = chain(base, self.pages)
         live = [page for page in linked if not done(page) and not page.left_open]
         if live:
@@ -300,14 +342,25 @@ class Desk:
         """Say what is wanted of each page that was touched, and when its next delivery is due."""
         self._places.clear()
         self._tally()
+        fresh: list[int] = []
         for number in tuple(self._touched):
-            page = self._transition(self.pages[number], changed=self._touched[number])
-            self.pages[number] = page
-            because = outgrown(page)
-            if because:
-                self._hand_over(page, because)
+            if not self.pages[number].storm:
+                self._turn(number)
+                if counts(self.pages[number], self.ledger.pages.get(number)):
+                    fresh.append(number)
+        if fresh:
+            self._fold(fresh)
+        for number in [one for one in self._touched if self.pages[one].storm]:
+            self._turn(number)
         for number in self._touched:
             self.pages[number] = plan(self.pages[number], self.now)
+
+    def _turn(self, number: int) -> None:
+        """Say what is wanted of a page that was touched."""
+        page = self.pages[number] = self._transition(self.pages[number], changed=self._touched[number])
+        because = outgrown(page)
+        if because:
+            self._hand_over(page, because)
 
     def _transition(self, page: Page, *, changed: bool) -> Page:
         if page.handed_over:
@@ -325,7 +378,7 @@ class Desk:
             page = self._settings.dressed(page)
         elif page.id in self._quieted:  # what a mute does is said by the route of the worst that it takes
             page = self._settings.styled(page, self._quieted[page.id][2])
-        page = replace(page, wanted=wanted, muted=page.muted and wanted is Wanted.QUIET)
+        page = replace(page, wanted=wanted, muted=page.muted and wanted is Wanted.QUIET, folded=None)
         return revised(page, self.now) if changed else page
 
     def _begins(self, page: Page) -> Page:
@@ -348,6 +401,70 @@ class Desk:
             self._note(page, because)
         return page
 
+    # Storms
+
+    def _fold(self, fresh: Iterable[int]) -> None:
+        """Count new pages; during a storm, move what fires unsuppressed in them to their integration's storm page."""
+        into: dict[int, int] = {}
+        for number in fresh:
+            integration = self._book.rules.integrations.get(self.pages[number].integration)
+            if integration is not None and self._storms.folds(integration, self.pages[number], self.now):
+                into[number] = self._storm_page(number)
+        if not into:
+            return
+        alerts = self._fold_members(into)
+        self._tally()
+        for number, storm in into.items():
+            self.pages[number] = folded(self.pages[number], storm)
+        self._note_folds(into, alerts)
+
+    def _storm_page(self, number: int) -> int:
+        """Find or make the storm page that a page folds into."""
+        page = self.pages[number]
+        base = self.pages.get(storm_id(page.integration))
+        if base is None:
+            base = storm_page(page)
+            if not self._storms.knows(base.id):
+                raise StormBegins(base.id)
+            self.pages[base.id] = base
+        return self._live(base).id
+
+    def _fold_members(self, into: Mapping[int, int]) -> Counter[int]:
+        """Move members to storm pages; return how many each took. Those that a rule keeps quiet stay where they are."""
+        rows = [one for some in self._members.values() for one in some.values() if one.page in into and one.firing]
+        loud = [one for one in rows if not one.suppressions]
+        for member in loud:
+            self.drop(member)
+            self.put(replace(member, page=into[member.page]))
+            self._folded.setdefault(member.alert, {})[member.page] = into[member.page]
+        for rows_of in self._members.values():  # who leaves another integration waits for the page it is in by now
+            for member in [one for one in rows_of.values() if one.leaving in into and one.firing]:
+                if member.leaving is not None and member.leaving not in rows_of:
+                    self.put(replace(member, leaving=into[member.leaving]))
+        return Counter(into[member.page] for member in loud)
+
+    def _note_folds(self, into: Mapping[int, int], alerts: Mapping[int, int]) -> None:
+        pages = Counter(into.values())
+        for storm, count in pages.items():
+            page = self.pages[storm]
+            integration = self._book.rules.integrations[page.integration]
+            lasts = integration.storm.within if integration.storm is not None else 0
+            over_at = self._storms.over_at(integration, self.now)
+            self.pages[storm] = goes_on_until(page, self.now + lasts, over_at, self.now)
+            self._folds.append(Folded(integration.name, count, alerts[storm]))
+        for number, storm in into.items():
+            integration = self._book.rules.integrations[self.pages[number].integration]
+            self._note(self.pages[number], folded_because(integration, storm))
+
+    def unfold(self, member: Member) -> int:
+        """Put a member of a storm page back where it came from; it leaves once PagerDuty has that page. Return it."""
+        home = self._live(self.pages[member.home]).id
+        there = self._members[member.alert].get(home)
+        if there is None or not there.firing:
+            self.put(replace(member, page=home))
+        self.put(replace(member, leaving=home))
+        return home
+
     def _hand_over(self, page: Page, because: str) -> None:
         """Move a page's members to a new, linked page: what opened this one fixed whom PagerDuty notified of it."""
         heir = self._link(page)
@@ -360,7 +477,7 @@ class Desk:
                 self._replace(rows, replace(member, leaving=heir.id), member.page)
         self._note(heir, f"{because}, so linked page {short_id(heir.id)} opens")
         self.pages[page.id] = replace(
-            page, tally={}, quiet=0, waiting=0, shape=0, handed_over=True, sent_revision=page.revision
+            page, tally={}, quiet=0, waiting=0, shape=0, handed_over=True, sent_revision=page.revision, storm_until=0
         )
         heir = replace(
             heir,
@@ -370,6 +487,8 @@ class Desk:
             shape=page.shape,
             changes=page.changes,
             predecessor=page.id,
+            storm_until=page.storm_until,
+            judge_at=page.storm_until or heir.judge_at,
         )
         self._touch(heir.id, changed=True)
         self.pages[heir.id] = replace(self._transition(heir, changed=True), opened_because=because)
@@ -414,6 +533,7 @@ class Desk:
             cleared=tuple(self._cleared),
             left=tuple(self._left),
             moved=tuple(self._moved.items()),
+            folded=tuple(self._folds),
             judge=tuple(self._judge),
             judge_at=self.now if self._judge else 0,
         )

@@ -32,7 +32,9 @@ def record(fires: Iterable[Entry], over: Sequence[Ended], desk: Desk) -> Recorde
         turn = desk.turned(entry.id, Verdict.REPEATS)
         if turn.verdict is not Verdict.REPEATS:
             pages = tuple(one.page for one in desk.memberships(entry.id) if one.firing)
-            decisions.append(_decision(entry, turn.verdict, pages, turn.steps, desk))
+            left = desk.folded_from(entry.id)
+            verdict = Verdict.FOLDED if left and all(desk.pages[page].storm for page in pages) else turn.verdict
+            decisions.append(_decision(entry, verdict, (*left, *pages), turn.steps, desk))
     if not decisions:
         return None
     outcomes = Counter(one.verdict.value for one in decisions)

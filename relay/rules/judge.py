@@ -15,18 +15,27 @@ from relay.rules.ledger import Held, Ledger, Plan, Recorded
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import NO_SILENCES, Silences
 from relay.rules.staleness import lasting
+from relay.rules.storms import CALM, Storming
 
 _GROUPS_KEPT = 8
 _FIRES = frozenset({Verdict.OPENS, Verdict.JOINS, Verdict.REPEATS})
 
 
-def judge(draft: Draft, ledger: Ledger, now: Instant, book: Rulebook, silences: Silences = NO_SILENCES) -> Plan:
-    """Say what a message changes. Pure: the store may call it again.
+def judge(
+    draft: Draft,
+    ledger: Ledger,
+    now: Instant,
+    book: Rulebook,
+    silences: Silences = NO_SILENCES,
+    storms: Storming = CALM,
+) -> Plan:
+    """Say what a message changes. Pure but for the count of new pages, which counts each once: it may be called again.
 
     Takes the ledger of `draft.lookup`; returns everything to write, and a Decision for every alert of the draft.
     First all alerts are written down, then those that fire join: one may inhibit another that stands before it.
+    Raises StormBegins where it needs a storm page that was not looked up.
     """
-    desk = Desk(ledger, book, now, silences, alertmanager_url=draft.alertmanager_url)
+    desk = Desk(ledger, book, now, silences, alertmanager_url=draft.alertmanager_url, storms=storms)
     found = [_told(entry, draft, desk) for entry in draft.entries]
     if draft.truncation is not None:
         cut = _told(draft.truncation, draft, desk)
@@ -36,7 +45,8 @@ def judge(draft: Draft, ledger: Ledger, now: Instant, book: Rulebook, silences: 
         desk.remember(finding.entry)
     desk.transition()
     decisions = tuple(_decision(finding, desk) for finding in found)
-    heard = {desk.moved_to(page): None for finding in found if finding.verdict in _FIRES for page in finding.pages}
+    firing = (finding for finding in found if finding.verdict in _FIRES)
+    heard = {desk.now_in(finding.entry.id, page): None for finding in firing for page in finding.pages}
     return replace(
         _plan(draft, desk, decisions),
         heard=tuple(heard),
@@ -173,22 +183,26 @@ def _resolves(entry: Entry, draft: Draft, desk: Desk) -> _Finding:
 def _decision(finding: _Finding, desk: Desk) -> Decision:
     verdict = finding.verdict
     steps = finding.steps
-    pages = tuple(dict.fromkeys(desk.moved_to(page) for page in finding.pages))
+    alert = finding.entry.alert
+    pages = tuple(dict.fromkeys(desk.now_in(finding.entry.id, page) for page in finding.pages))
     if verdict is Verdict.RESOLVES and pages and all(_superseded(desk.pages[page]) for page in pages):
         verdict = Verdict.SUPERSEDES
-        refused = any(desk.ledger.pages[page].dead for page in pages if page in desk.ledger.pages)
+        before = [desk.ledger.pages[page] for page in pages if page in desk.ledger.pages]
+        refused = any(page.dead or page.minimal for page in before)
         sent = "PagerDuty had refused its page" if refused else "it resolved before its page was ever sent"
         steps = (*steps, Step("page", f"{sent}: nobody is paged"))
     if verdict is Verdict.NOT_OURS:
         steps = (*steps, Step("route", "no receiver it is routed to has a PagerDuty integration"))
+    left = desk.folded_from(finding.entry.id)
     if desk.notes:
-        steps += tuple(step for page in pages for step in desk.notes.get(page, ()))
-    alert = finding.entry.alert
+        steps += tuple(step for page in (*left, *pages) for step in desk.notes.get(page, ()))
     if alert.status is Status.FIRING and pages:
         told = desk.turned(finding.entry.id, finding.verdict)
         verdict, steps = told.verdict, (*steps, *told.steps)
+    if left and all(desk.pages[page].storm for page in pages):
+        verdict = Verdict.FOLDED
     name = alert.labels.get("alertname", "")
-    shown = tuple(short_id(page) for page in pages)
+    shown = tuple(short_id(page) for page in (*left, *pages))
     return Decision(alert.source, alert.fingerprint, name, alert.status.value, verdict, shown, steps)
 
 

@@ -1,21 +1,23 @@
 """Judge again what fires already: after a reload, at a start, and when another page's delivery changed something."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
 
 from relay.alert import Alert, Instant, Status, WebhookMessage
-from relay.decision import Verdict
-from relay.page import Member, Wanted
+from relay.decision import Decision, Step, Verdict
+from relay.page import Member, Page, Wanted, short_id
 from relay.rules.classify import Classifier, Entry, Placement, keys_of, truncation_fingerprint
 from relay.rules.desk import UNROUTED, Desk
 from relay.rules.ending import Ended, ended, groups_of, record
-from relay.rules.ledger import Held, Ledger, Lookup, Plan, Role
+from relay.rules.ledger import Held, Ledger, Lookup, Plan, Recorded, Role
 from relay.rules.pages import LIVE, reached
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import NO_SILENCES, Silences
 from relay.rules.staleness import DEAF, Listening, ends, is_stale, stale_at
+from relay.rules.storms import CALM, Storming
 
 
 class Rejudged(msgspec.Struct, frozen=True):
@@ -75,14 +77,15 @@ def rejudge(
     book: Rulebook,
     silences: Silences = NO_SILENCES,
     listening: Listening = DEAF,
+    storms: Storming = CALM,
 ) -> Plan:
     """Say what changes for alerts that fire already. An edit of the rules never re-pages everyone.
 
     Same integration: an alert stays in its open page, whatever its key is now. Other integration: it joins the new page
     and leaves the old one after that one's 202. Routed to nobody: it is suppressed. Not heard of for too long: it is
-    stale, and perhaps counts as over.
+    stale, and perhaps counts as over. Raises StormBegins where it needs a storm page that was not looked up.
     """
-    desk = Desk(ledger, book, now, silences, listening)
+    desk = Desk(ledger, book, now, silences, listening, storms=storms)
     entries = [entry for entry in again.entries if (held := ledger.alerts.get(entry.id)) is not None and held.firing]
     over = [one for entry in entries if (one := _grown_old(entry, desk, book, listening)) is not None]
     for entry in entries:
@@ -125,8 +128,9 @@ def _settle_in(entry: Entry, desk: Desk) -> None:
     heir: int | None = None
     for integration, place in places.items():
         stays = [member for member in members if desk.pages[member.page].integration == integration]
+        there = {member.page for member in stays}
         for member in stays:
-            _stay(member, entry, _same(entry, member, integration) or place, desk)
+            _stay(member, entry, _same(entry, member, integration) or place, desk, there)
         heir = stays[0].page if stays else desk.join(entry, place).page
     for member in members:
         if desk.pages[member.page].integration not in places:
@@ -138,7 +142,9 @@ def _same(entry: Entry, member: Member, integration: str) -> Placement | None:
     return exact[0] if exact else None
 
 
-def _stay(member: Member, entry: Entry, place: Placement, desk: Desk) -> None:
+def _stay(member: Member, entry: Entry, place: Placement, desk: Desk, there: Collection[int]) -> None:
+    """Let a member stay in its page; `there` are all pages of this integration it is in: it may leave one for another
+    (a storm page for its own)."""
     moved = replace(
         member,
         home=place.page,
@@ -147,7 +153,7 @@ def _stay(member: Member, entry: Entry, place: Placement, desk: Desk) -> None:
         order=place.route.order,
         receiver=place.receiver,
         target=place.target,
-        leaving=None,
+        leaving=member.leaving if member.leaving in there else None,
     )
     kept = desk.judged(moved, entry, place)
     if kept != member:
@@ -198,21 +204,69 @@ def waits_for(ledger: Ledger, page: int) -> Lookup:
     return Lookup(pages=(page, *heirs), whole=(page,))
 
 
+def _held_by(page: int, ledger: Ledger) -> Sequence[Member]:
+    """Return the members of a page: all of them, or (of a storm page) those of the alerts that were looked up."""
+    if page in ledger.whole:
+        return ledger.whole[page]
+    return [one for rows in ledger.members.values() for one in rows if one.page == page]
+
+
 def look_again(number: int, ledger: Ledger, now: Instant, book: Rulebook) -> Plan:
     """Let go of what has moved on: a page whose successor is open, members whose new page is open."""
     page = ledger.pages.get(number)
-    if page is None or page.judge_at is None:
+    if page is None or (page.judge_at is None and not page.storm):
         return Plan()
     desk = Desk(ledger, book, now)
     successor = ledger.pages.get(page.successor) if page.successor is not None else None
     over = successor is None or reached(successor) or successor.wanted is Wanted.CLOSED
     if page.handed_over and successor is not None and reached(successor):
         desk.moved_on(number)
-    desk.write(replace(page, judge_at=None, handed_over=page.handed_over and not over))
-    for member in ledger.whole.get(number, ()):
+    looked_at = page.storm_until or None  # a storm page is looked at for what has moved on, and for its storm's end
+    desk.write(replace(page, judge_at=looked_at, handed_over=page.handed_over and not over))
+    for member in _held_by(number, ledger):
         heir = ledger.pages.get(member.leaving) if member.leaving is not None else None
         if heir is not None and reached(heir):
             desk.moved_on(number)
             desk.drop(member)
     desk.transition()
     return desk.plan()
+
+
+def storm_over(number: int, homes: Collection[int], ledger: Ledger, now: Instant, book: Rulebook) -> Plan:
+    """End a storm: open these folded pages by themselves. Their alerts leave the storm page once PagerDuty has them.
+
+    The other alerts stay in the storm page, which closes when all of its alerts are resolved.
+    """
+    page = ledger.pages.get(number)
+    if page is None or not page.storm_until:
+        return Plan()
+    desk = Desk(ledger, book, now)
+    desk.write(replace(page, storm_until=0, judge_at=now))
+    going = [one for rows in ledger.members.values() for one in rows if _goes(one, number, homes, desk)]
+    opened = [(member, desk.unfold(member)) for member in going]
+    desk.transition()
+    alerts = [ledger.alerts[member.alert] for member, _ in opened]
+    return replace(desk.plan(), groups=groups_of(alerts), record=_opened(page, opened, desk))
+
+
+def _goes(member: Member, storm: int, homes: Collection[int], desk: Desk) -> bool:
+    there = member.page == storm and member.firing and member.leaving is None
+    return there and member.home in homes and member.home in desk.pages
+
+
+def _opened(storm: Page, opened: Sequence[tuple[Member, int]], desk: Desk) -> Recorded | None:
+    """Write into the journal what the end of a storm opened."""
+    if not opened:
+        return None
+    told = Step("page", f"the storm is over: its own page opens, and then page {short_id(storm.id)} lets go of it")
+    decisions = []
+    for member, page in opened:
+        held = desk.alerts[member.alert]
+        name = labels_of(held).get("alertname", "")
+        quiet = member.suppressions
+        steps = (told, *(Step("suppression", one.because) for one in quiet))
+        verdict = Verdict.SUPPRESSED if quiet else Verdict.OPENS
+        shown = (short_id(page), short_id(storm.id))
+        decisions.append(Decision(held.source, held.fingerprint, name, "firing", verdict, shown, steps))
+    outcomes = Counter(one.verdict.value for one in decisions)
+    return Recorded(desk.now, decisions[0].source, "", "", dict(outcomes), tuple(decisions))

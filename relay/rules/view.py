@@ -116,7 +116,7 @@ def _members(shown: tuple[Shown, ...]) -> tuple[MemberView, ...]:
 
 def member(shown: Shown) -> MemberView:
     """Show one member with what its alert says; never raises: what cannot be read is left out."""
-    alert, stated = shown.alert, _read(shown.alert.raw)
+    alert, stated = shown.alert, read(shown.alert.raw)
     short = len(alert.raw) <= LONGEST_VALUE
     return MemberView(
         status=Status.FIRING if shown.member.firing else Status.RESOLVED,
@@ -131,7 +131,7 @@ def member(shown: Shown) -> MemberView:
     )
 
 
-class _Stated(msgspec.Struct):
+class Stated(msgspec.Struct):
     """The part of Alertmanager's v4 alert that templates see, by its names there."""
 
     labels: dict[str, str] = {}
@@ -139,25 +139,26 @@ class _Stated(msgspec.Struct):
     generatorURL: str = ""
 
 
-_DECODER = msgspec.json.Decoder(_Stated)
+_DECODER = msgspec.json.Decoder(Stated)
 
 
-def _read(raw: bytes) -> _Stated:
+def read(raw: bytes) -> Stated:
+    """Read what an alert says of itself, as far as it can be read."""
     try:
         return _DECODER.decode(raw)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return _salvaged(raw)
 
 
-def _salvaged(raw: bytes) -> _Stated:
+def _salvaged(raw: bytes) -> Stated:
     # Lone surrogates and values that are no strings get here; whatever can be read is shown.
     try:
         document = json.loads(raw)
     except (ValueError, RecursionError):
-        return _Stated()
+        return Stated()
     if not isinstance(document, dict):
-        return _Stated()
-    return _Stated(
+        return Stated()
+    return Stated(
         labels=_strings(document.get("labels")),
         annotations=_strings(document.get("annotations")),
         generatorURL=_readable(str(document.get("generatorURL") or "")),

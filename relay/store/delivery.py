@@ -7,7 +7,7 @@ import msgspec
 
 from relay import failpoints
 from relay.alert import Instant
-from relay.errors import StoreError
+from relay.errors import PageGone
 from relay.event import Action
 from relay.page import Page, State, short_id
 from relay.rules.ledger import Attempt, Claim, Settled, Shown, Started, Want
@@ -45,7 +45,7 @@ def settle(db: Connection, attempt: Attempt, decide: Callable[[Page], Settled], 
     """Judge an ended attempt against the page's latest row, and write both."""
     page = read_page(db, attempt.page)
     if page is None:
-        raise StoreError(f"page {short_id(attempt.page)} is not in the store any more; its attempt was not recorded")
+        raise PageGone(f"page {short_id(attempt.page)} is not in the store any more; its attempt was not recorded")
     settled = decide(page)
     write_pages(db, [settled.page])
     write_rows(db, "write_attempts", "attempts", [codec.attempt_row(settled.attempt)])
@@ -88,6 +88,8 @@ def _attempts(db: Connection, started: Sequence[Started]) -> list[Claim]:
 
 
 def _claim(db: Connection, page: Page, attempt: Attempt) -> Claim:
+    if page.storm:  # it may have a hundred thousand, and says them in another way: they are read by who renders it
+        return Claim(page, attempt, (), page.firing + page.quiet, 0)
     # A resolve carries no payload, so nobody reads its members.
     members = () if attempt.action is Action.RESOLVE else shown_members(db, page.id)
     return Claim(page, attempt, members, *count_members(db, page.id))

@@ -12,7 +12,8 @@ from relay.errors import StoreError
 from relay.page import Lane, Page, State, Wanted
 from relay.rules.ledger import Attempt, Claim, Held, Ledger, Lookup, Plan, Settled, Started, Want
 from relay.rules.silences import Silence
-from relay.store import answers, codec, connect, delivery, life, silences, upkeep
+from relay.rules.storms import Home, Stood
+from relay.store import answers, codec, connect, delivery, life, silences, storms, upkeep
 from relay.store.connect import Rescued
 from relay.store.firing import Firing, read_firing
 from relay.store.heard import Heard
@@ -77,6 +78,10 @@ class SqliteStore:
     def trouble(self) -> str | None:
         """Why nothing could be written the last time; None while all is well."""
         return None if self._writer is None else self._writer.trouble
+
+    def stuck_for(self) -> float:
+        """Say for how many seconds the commit under way has not ended; 0 where there is none."""
+        return 0.0 if self._writer is None else self._writer.stuck_for()
 
     def on_rescue(self, tell: Callable[[Rescued], None]) -> None:
         """Have `tell` called, on the writing thread, when a damaged or deleted database was replaced by a fresh one."""
@@ -216,6 +221,10 @@ class SqliteStore:
         """Forget what is over."""
         await self._write(lambda db: life.drop_bell(db, reason, key_id))
 
+    async def beat(self, now: Instant) -> None:
+        """Write something, to see whether it can be."""
+        await self._write(lambda db: db.execute(query("life", "beat"), (now,)).rowcount)
+
     async def pauses(self) -> list[Pause]:
         """List every pause there is or was, newest first; the last 1,000."""
         return await self._clockwork.ask(life.pauses)
@@ -342,6 +351,22 @@ class SqliteStore:
     async def firing_with_members(self, after_id: int, limit: int) -> list[Firing]:
         """List firing alerts by id, from the first one after `after_id` (start with -1), with what keeps them quiet."""
         return await self._people.ask(lambda db: read_firing(db, after_id, limit))
+
+    async def leaving(self, page: int, after: int, limit: int) -> list[int]:
+        """Name alerts that leave a storm page once another is open, from the first one after `after` (start: -1)."""
+        return await self._clockwork.ask(lambda db: storms.leaving(db, page, after, limit))
+
+    async def homes(self, page: int, limit: int) -> list[Home]:
+        """List what was folded into a storm page and fires unsuppressed: worst, then longest firing, first."""
+        return await self._people.ask(lambda db: storms.homes(db, page, limit))
+
+    async def alerts_of(self, page: int, homes: Collection[int]) -> list[int]:
+        """Name the firing alerts of a storm page that were folded out of these pages."""
+        return await self._people.ask(lambda db: storms.alerts_of(db, page, homes))
+
+    async def stood(self, page: int, after: int, limit: int) -> list[Stood]:
+        """Show what fires in a storm page by alert, from the first one after `after` (start with -1)."""
+        return await self._people.ask(lambda db: storms.stood(db, page, after, limit))
 
     async def counts(self) -> Counts:
         """Count the pages by what they are and what they wait for, in constant time."""
