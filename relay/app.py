@@ -8,28 +8,32 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
+from secrets import token_hex
 
 import uvloop
-from aiohttp import web
 
 import relay
 from relay import failpoints
-from relay.alert import DAY, SECOND, Duration, Instant
+from relay.alert import DAY, HOUR, SECOND, Duration, Instant
 from relay.alertmanager import AlertmanagerClient
 from relay.answers import Answers
 from relay.answers.alerts import AlertAnswers
 from relay.bell import Bell
-from relay.config import recognise, remembered
+from relay.config import Loaded, recognise, remembered
 from relay.config.operators import Operators
+from relay.config.web import WebConfig
 from relay.dispatcher import Dispatcher
+from relay.emergency import Emergency
 from relay.errors import BadConfig, Problem, RelayError, StoreError
 from relay.evidence import Evidence
 from relay.filing import COPY, Filed, FilingRoom
 from relay.intake import Intake
+from relay.letters import Letters
 from relay.logs import Log
 from relay.metrics import Metrics
 from relay.pagerduty.connection import Resolver
@@ -44,9 +48,10 @@ from relay.rules.rulebook import Rulebook
 from relay.scheduler import Scheduler
 from relay.secret import Key, Secret
 from relay.silencing import Silencer
-from relay.store import Lock, SqliteStore, acquire
+from relay.store import Lock, Rescued, SqliteStore, acquire, place_warnings
+from relay.storms import Storms
 from relay.watchkeeper import Watchkeeper
-from relay.web import Doors, make_app, make_runner
+from relay.web import NO_CREDENTIALS, NO_SOURCES, Doors, Entrance, Limits, Side, WebFile, exposed
 
 LOCK_WAIT = 30.0
 """Seconds to wait for another relay to let go of the storage path."""
@@ -72,6 +77,11 @@ class Settings:
     log_level: str = "info"
     log_format: str = "logfmt"
     operators_file: Path | None = None
+    web_config_file: Path | None = None
+    admin_listen: tuple[tuple[str, int], ...] = ()
+    """Where all doors but those of senders are served; (): beside them."""
+    allow_unauthenticated: bool = False
+    limits: Limits = field(default_factory=Limits)
     config_strict: bool = False
     """Whether a routing file that does not load ends the start, though there is a last good one."""
 
@@ -118,6 +128,14 @@ class App:
             strict=settings.config_strict,
         )
         self._filed: Filed | None = None
+        self._web = WebFile(
+            settings.web_config_file,
+            log=self._log,
+            ring=lambda reason, because: self._bell.ring(reason, because),
+            quiet=lambda reason: self._bell.quiet(reason),
+            fault=lambda config: self._exposed(self._filed.loaded, config) if self._filed else "",
+        )
+        self._pass = Secret(token_hex(24))
         self._reloading = asyncio.Lock()
         self._store_well_at = time.monotonic()
         self._hung_up = False
@@ -138,6 +156,7 @@ class App:
         """Open everything, serve, close everything."""
         try:
             filed = await asyncio.to_thread(self._files.start)
+            await self._web.open()
         except BadConfig as bad:
             for problem in bad.problems:
                 print(problem, file=sys.stderr)  # noqa: T201 - for the person who started it
@@ -169,16 +188,16 @@ class App:
 
     async def _serve(self, filed: Filed, stack: AsyncExitStack) -> None:
         self._watch_signals()
-        urls = await self._listen(stack)
+        urls = await self._listen(filed.loaded, stack)
         lock = await self._lock(stack)
         if lock is None:
             return
-        lock.publish(urls[0], clock())
+        lock.publish(urls[0], clock(), self._pass.reveal())
         house = await self._open(filed, stack)
         gc.collect()
         gc.freeze()
         async with asyncio.TaskGroup() as tasks:
-            dispatching = tasks.create_task(house.dispatcher.run())
+            dispatching = (tasks.create_task(house.dispatcher.run()), tasks.create_task(house.past_the_store.run()))
             tasks.create_task(house.scheduler.run())
             tasks.create_task(house.watchkeeper.run())
             ringing = tasks.create_task(self._bell.run())
@@ -186,6 +205,8 @@ class App:
             pulsing = tasks.create_task(house.pulse.run())
             enquiring = tasks.create_task(house.evidence.run())
             watch = tasks.create_task(self._watch(house))
+            web_file = tasks.create_task(self._web.watch())
+            vigil = tasks.create_task(self._look_after_store(house))
             secrets = tasks.create_task(self._watch_secrets(house))
             if self._hung_up:
                 await self.reload()
@@ -196,7 +217,7 @@ class App:
             self._log.info("shutting down")
             enquiring.cancel()
             await self._drain(house, dispatching)
-            for task in (watch, secrets, ringing, pulsing):
+            for task in (watch, web_file, vigil, secrets, ringing, pulsing):
                 task.cancel()
 
     def _watch_signals(self) -> None:
@@ -213,12 +234,15 @@ class App:
         self._hang_ups.add(task := asyncio.get_running_loop().create_task(self.reload()))
         task.add_done_callback(self._hang_ups.discard)
 
-    async def _listen(self, stack: AsyncExitStack) -> list[str]:
-        """Open the doors; they say "not ready" until the store is open."""
+    async def _listen(self, loaded: Loaded, stack: AsyncExitStack) -> list[str]:
+        """Open the doors, first of all those of commands; they say "not ready" until the store is open."""
+        if why := self._exposed(loaded, self._web.current):
+            raise RelayError(why)
         doors = Doors(
             intake=lambda: self._house.intake if self._house and self._not_ready is None else None,
             answers=lambda: self._house.answers if self._house else None,
             not_ready=lambda: self._not_ready or (self._house.intake.trouble if self._house else None),
+            pages_anyway=lambda: self._not_ready is None and self._house is not None,
             reload=self.reload,
             metrics=self._metrics,
             refresh_metrics=self._refresh_metrics,
@@ -227,19 +251,30 @@ class App:
             silencer=lambda: self._house.silencer if self._house else None,
             alerts=lambda: self._house.alerts if self._house else None,
             pausing=lambda: self._house.pausing if self._house else None,
+            letters=lambda: self._house.letters if self._house else None,
+            limits=self._settings.limits,
+            web=lambda: self._web.current,
+            sources=lambda: self._filed.loaded.rules.sources if self._filed else NO_SOURCES,
+            credentials=lambda: self._filed.loaded.credentials if self._filed else NO_CREDENTIALS,
+            own_pass=self._pass,
+            ring=self._bell.ring,
+            quiet=self._bell.quiet,
+            clock=clock,
         )
-        runner = make_runner(make_app(doors))
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        for host, port in self._settings.listen:
-            try:
-                await web.TCPSite(runner, host or None, port).start()
-            except OSError as error:
-                what = f"cannot listen on {host}:{port}: {error.strerror or error}"
-                raise RelayError(
-                    f"{what}; is another relay running? --web.listen-address chooses another port"
-                ) from error
-        return [_url(address) for address in runner.addresses]
+        entrance = Entrance(doors)
+        stack.push_async_callback(entrance.close)
+        admin = self._settings.admin_listen
+        urls = await entrance.open(admin, Side.ADMIN) if admin else []
+        return urls + await entrance.open(self._settings.listen, Side.SENDERS if admin else Side.ALL)
+
+    def _exposed(self, loaded: Loaded, web: WebConfig) -> str:
+        """Say where it would listen for anybody at all, and what to do; "" where it does not, or was told to."""
+        if self._settings.allow_unauthenticated:
+            return ""
+        admin = self._settings.admin_listen
+        served = ((self._settings.listen, Side.SENDERS if admin else Side.ALL), (admin, Side.ADMIN))
+        found = [exposed(where, side, web, loaded.rules.sources, loaded.credentials) for where, side in served]
+        return "; ".join(why for why in found if why)
 
     async def _lock(self, stack: AsyncExitStack) -> Lock | None:
         """Wait for the storage path; None if told to stop meanwhile."""
@@ -257,8 +292,10 @@ class App:
         return lock
 
     async def _open(self, filed: Filed, stack: AsyncExitStack) -> "House":
-        store = await SqliteStore.open(self._settings.storage_path)
+        store = await SqliteStore.open(self._settings.storage_path, clock)
         stack.push_async_callback(store.close)
+        for problem in place_warnings(self._settings.storage_path):
+            self._log.warning("storage path", problem=problem)
         store.on_commit(lambda seconds, _: self._metrics.committed(seconds))
         await store.clock_back(clock())
         renderer = Renderer(_sources(filed))
@@ -272,8 +309,17 @@ class App:
         silencer = Silencer(store, clock=clock, log=self._log)
         await silencer.open()
         house = self._house = self._wire(store, bound.book, renderer, silencer, enquirer)
+        if store.rescued is not None:
+            self._tell_rescue(store.rescued)
+        loop = asyncio.get_running_loop()
+
+        def rescued(what: Rescued) -> None:
+            loop.call_soon_threadsafe(self._rescued, house, what)
+
+        store.on_rescue(rescued)
         await self._bell.open(store, bound.book)
         await house.pausing.open()
+        await house.storms.resume(store, bound.book, clock())
         await house.pulse.start()
         stack.push_async_callback(house.pulse.close)
         await self._now_in_force(filed)
@@ -288,7 +334,7 @@ class App:
         silencer: Silencer,
         enquirer: AlertmanagerClient,
     ) -> "House":
-        recall, rolls = Recall(), RollCall()
+        recall, rolls, storms = Recall(), RollCall(), Storms()
         log, metrics = self._log, self._metrics
         nudges: list[Callable[[], None]] = []
         dispatcher = Dispatcher(
@@ -338,6 +384,7 @@ class App:
             log=log,
             silences=lambda: silencer.current,
             rolls=rolls,
+            storms=storms,
         )
         watchkeeper = Watchkeeper(store, book, clock=clock, wake=dispatcher.wake, metrics=metrics, log=log)
         evidence = Evidence(
@@ -354,6 +401,32 @@ class App:
         )
         nudges.append(scheduler.nudge)
         silencer.began = scheduler.silence_changed
+        emergency = Emergency(
+            store,
+            clock=clock,
+            silences=lambda: silencer.current,
+            prove=lambda: store.remember_integrations(remembered(intake.book.rules)),
+            forget=recall.forget,
+            metrics=metrics,
+            log=log,
+        )
+        past = Dispatcher(
+            emergency,
+            book,
+            renderer,
+            self._sender,
+            clock=clock,
+            steady=steady,
+            jitter=random.random,
+            timeout=self._timeout,
+            external_url=self._settings.external_url,
+            judged=lambda: None,
+            paused=lambda integration: pausing.of(integration) is not None,
+            metrics=metrics,
+            log=log,
+            windows=dispatcher.windows(),
+        )
+        emergency.wake = past.wake
         intake = Intake(
             store,
             book,
@@ -365,7 +438,9 @@ class App:
             log=log,
             silences=lambda: silencer.current,
             rolls=rolls,
+            storms=storms,
             heard=watchkeeper.hear,
+            past_the_store=emergency.page,
         )
         where = str(self._settings.storage_path)
         answers = Answers(
@@ -375,6 +450,7 @@ class App:
             sources=recall.sources,
             store_name=where,
             silences=lambda: silencer.current,
+            storms=storms,
             trouble=lambda: self._bell.reasons,
             paused=pausing.why,
         )
@@ -392,7 +468,11 @@ class App:
             watchkeeper,
             evidence,
             pausing,
+            Letters(store, clock=clock, wake=dispatcher.wake, log=log),
             pulse,
+            storms,
+            emergency,
+            past,
         )
 
     async def _bind(self, filed: Filed, store: SqliteStore) -> "Bound":
@@ -416,7 +496,7 @@ class App:
             self._log.warning("open pages stay on routing keys that the file does not name any more", pages=staying)
         if missing:
             self._log.warning("open pages whose routing key is not at hand", pages=missing)
-        return Bound(Rulebook(rules, keys), keys, staying, missing)
+        return Bound(Rulebook(rules, keys, _named(filed.loaded.templates)), keys, staying, missing)
 
     def _timeout(self, integration: str) -> Duration:
         house = self._house
@@ -435,6 +515,9 @@ class App:
                 return (Problem(str(self._settings.config_file), 1, 1, "", "the relay is still starting; try again"),)
             try:
                 filed = await asyncio.to_thread(self._files.read)
+                if why := self._exposed(filed.loaded, self._web.current):
+                    self._files.forget()
+                    return self._not_reloaded((Problem(str(self._settings.config_file), 1, 1, "sources", why),))
                 bound = await self._adopt(filed, house)
             except BadConfig as bad:
                 return self._not_reloaded(bad.problems)
@@ -518,17 +601,19 @@ class App:
             )
         return tuple(Problem(str(self._settings.config_file), 1, 1, "", what, warning=True) for what in told)
 
-    async def _drain(self, house: "House", dispatching: "asyncio.Task[None]") -> None:
+    async def _drain(self, house: "House", dispatching: "Collection[asyncio.Task[None]]") -> None:
         """Claim nothing more, let what is in flight end, write down what was heard."""
         house.dispatcher.stop()
+        house.past_the_store.stop()
         house.scheduler.stop()
         house.watchkeeper.stop()
         house.pausing.stop()
         failpoints.reached("shutdown.draining")
-        done, _ = await asyncio.wait({dispatching}, timeout=DRAIN)
-        if not done:
+        _, late = await asyncio.wait(dispatching, timeout=DRAIN)
+        if late:
             self._log.warning("deliveries did not end in time; they are made again at the next start")
-            dispatching.cancel()
+        for task in late:
+            task.cancel()
 
     async def _watch(self, house: "House") -> None:
         """Once a second: note how late the event loop is, look after the store, and after the relay's own trouble."""
@@ -536,15 +621,35 @@ class App:
             asked = time.monotonic()
             await asyncio.sleep(1)
             self._metrics.lagged(max(0.0, time.monotonic() - asked - 1))
-            await self._probe_store(house)
             await self._look_for_trouble(house)
 
-    async def _probe_store(self, house: "House") -> None:
-        """While the store takes no writes, see whether it does again."""
-        if house.intake.trouble is not None:
-            with suppress(StoreError):
-                await house.store.remember_integrations(remembered(house.intake.book.rules))
-                house.intake.trouble = None
+    async def _look_after_store(self, house: "House") -> None:
+        """Once a second: see whether the store takes writes, and write down what was paged while it took none."""
+        while True:
+            await asyncio.sleep(1)
+            before = house.intake.trouble
+            house.intake.trouble = await house.emergency.look_after(before, house.intake.book)
+            if before is not None and house.intake.trouble is None:
+                house.dispatcher.wake()
+                house.scheduler.nudge()
+
+    def _tell_rescue(self, rescued: Rescued) -> None:
+        self._log.error("the database was replaced", because=str(rescued))
+        self._bell.ring("store_corrupt", str(rescued), HOUR)
+
+    def _rescued(self, house: "House", rescued: Rescued) -> None:
+        """Take in that the store is another: all that fires is judged again, and what memory knows is written."""
+        self._tell_rescue(rescued)
+        self._hang_ups.add(task := asyncio.get_running_loop().create_task(self._put_right(house)))
+        task.add_done_callback(self._hang_ups.discard)
+
+    async def _put_right(self, house: "House") -> tuple[Problem, ...]:
+        await house.recall.clear()
+        house.scheduler.reloaded(house.intake.book)
+        with suppress(StoreError):
+            await house.store.remember_integrations(remembered(house.intake.book.rules))
+            await house.store.put_silences(tuple(house.silencer.current))
+        return ()
 
     async def _look_for_trouble(self, house: "House") -> None:
         """Ring for what the relay can see of itself, and stop ringing once it is over."""
@@ -552,6 +657,7 @@ class App:
         self._store_well_at = now if trouble is None else self._store_well_at
         failing = now - self._store_well_at >= STORE_PATIENCE
         self._trouble("store_failing", f"the store takes no writes, webhooks get 503: {trouble}" if failing else "")
+        self._trouble("key_refused", house.dispatcher.refused())
         with suppress(StoreError):
             dead = sum((await house.store.counts()).dead.values())
             self._trouble("dead_letters", f"PagerDuty refused {_pages(dead)} for good" if dead else "")
@@ -575,6 +681,9 @@ class App:
         for integration, window in house.dispatcher.windows().items():
             if integration in names:
                 self._metrics.budget(names[integration], window.tokens(now), circuit_open=window.closed(now))
+        for integration, name in names.items():
+            known = house.intake.book.rules.integrations[integration]
+            self._metrics.storming(name, on=house.storms.lasts(known, clock()))
         for source, at in house.recall.sources.items():
             self._metrics.heard(source, at)
         try:
@@ -646,7 +755,17 @@ class House:
     watchkeeper: Watchkeeper
     evidence: Evidence
     pausing: Pausing
+    letters: Letters
     pulse: Pulse
+    storms: Storms
+    emergency: Emergency
+    past_the_store: Dispatcher
+    """Delivers what the emergency exit has judged."""
+
+
+def _named(templates: Mapping[Path, str]) -> str:
+    """Name what template files say: others may make an event that PagerDuty takes."""
+    return sha256(repr(sorted(templates.items())).encode()).hexdigest()[:16] if templates else ""
 
 
 def _sources(filed: Filed) -> Mapping[str, str]:
@@ -658,7 +777,8 @@ def _secrets(filed: Filed) -> tuple[Secret, ...]:
     """List what must never be logged."""
     operators = filed.operators.secrets if filed.operators is not None else ()
     pulse = filed.loaded.heartbeat_url
-    return (*filed.loaded.secrets.values(), *operators, *((pulse,) if pulse is not None else ()))
+    shown = [password for held in filed.loaded.credentials.values() for _, password in held.users]
+    return (*filed.loaded.secrets.values(), *operators, *shown, *((pulse,) if pulse is not None else ()))
 
 
 def _unreadable(stale: Sequence[str]) -> str:
@@ -670,8 +790,3 @@ def _unreadable(stale: Sequence[str]) -> str:
 
 def _pages(count: int) -> str:
     return "1 page" if count == 1 else f"{count} pages"
-
-
-def _url(address: tuple[str, int]) -> str:
-    host, port = address[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

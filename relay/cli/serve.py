@@ -8,6 +8,7 @@ import click
 
 from relay.alert import DAY, HOUR, MINUTE, SECOND, Duration
 from relay.app import Settings, run
+from relay.web import Limits
 
 _UNITS = {"y": 365 * DAY, "w": 7 * DAY, "d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND, "ms": SECOND // 1000}
 _DURATION = re.compile(r"(?:\d+(?:ms|y|w|d|h|m|s))+")
@@ -85,6 +86,54 @@ class AddressType(click.ParamType[tuple[str, int]]):
     help="HOST:PORT to listen on; repeat it for more (in the environment: separated by spaces).",
 )
 @click.option(
+    "--web.admin-listen-address",
+    "admin_listen",
+    type=AddressType(),
+    multiple=True,
+    default=[],
+    envvar="PAGERELAY_WEB_ADMIN_LISTEN_ADDRESS",
+    show_envvar=True,
+    help="HOST:PORT for all but senders, who then have the other to themselves. [default: one for all]",
+)
+@click.option(
+    "--web.config.file",
+    "web_config_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=None,
+    envvar="PAGERELAY_WEB_CONFIG_FILE",
+    show_envvar=True,
+    help="TLS, client certificates and users, in the format of Prometheus' exporter-toolkit. [default: none]",
+)
+@click.option(
+    "--web.allow-unauthenticated",
+    "allow_unauthenticated",
+    is_flag=True,
+    default=False,
+    envvar="PAGERELAY_WEB_ALLOW_UNAUTHENTICATED",
+    show_envvar=True,
+    help="Listen off loopback though nobody is asked for a credential.",
+)
+@click.option(
+    "--web.max-connections",
+    "max_connections",
+    type=click.IntRange(8, 65_536),
+    default=2048,
+    envvar="PAGERELAY_WEB_MAX_CONNECTIONS",
+    show_default=True,
+    show_envvar=True,
+    help="Connections at once; the limit of open files may allow fewer.",
+)
+@click.option(
+    "--web.max-connections-per-address",
+    "max_connections_per_address",
+    type=click.IntRange(1, 65_536),
+    default=1024,
+    envvar="PAGERELAY_WEB_MAX_CONNECTIONS_PER_ADDRESS",
+    show_default=True,
+    show_envvar=True,
+    help="Connections at once from one address; a proxy in front of the relay is one.",
+)
+@click.option(
     "--web.external-url",
     "external_url",
     default="",
@@ -136,6 +185,11 @@ def serve(
     config_strict: bool,
     storage_path: Path,
     listen: tuple[tuple[str, int], ...],
+    admin_listen: tuple[tuple[str, int], ...],
+    web_config_file: Path | None,
+    allow_unauthenticated: bool,
+    max_connections: int,
+    max_connections_per_address: int,
     external_url: str,
     operators_file: Path | None,
     retention: Duration,
@@ -150,6 +204,18 @@ def serve(
     SIGTERM ends it in order, SIGHUP reads the configuration again.
     """
     settings = Settings(
-        config_file, storage_path, listen, external_url, retention, log_level, log_format, operators_file, config_strict
+        config_file=config_file,
+        storage_path=storage_path,
+        listen=listen,
+        external_url=external_url,
+        retention=retention,
+        log_level=log_level,
+        log_format=log_format,
+        operators_file=operators_file,
+        web_config_file=web_config_file,
+        admin_listen=admin_listen,
+        allow_unauthenticated=allow_unauthenticated,
+        limits=Limits(connections=max_connections, connections_per_peer=max_connections_per_address),
+        config_strict=config_strict,
     )
     sys.exit(run(settings))

@@ -24,6 +24,8 @@ class Holder(msgspec.Struct, frozen=True):
     url: str = ""
     """Where it listens; "" until it does."""
     since: Instant = 0
+    key: str = ""
+    """By which the relay knows commands of its own user; the file is readable by nobody else."""
 
     def __str__(self) -> str:
         where = f" at {self.url}" if self.url else ""
@@ -37,9 +39,9 @@ class Lock:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
-    def publish(self, url: str, since: Instant) -> None:
-        """Write down where this process listens and since when, for the CLI."""
-        _write(self._descriptor, Holder(os.getpid(), url, since))
+    def publish(self, url: str, since: Instant, key: str = "") -> None:
+        """Write down where this process listens, since when, and how it knows commands, for the CLI."""
+        _write(self._descriptor, Holder(os.getpid(), url, since, key))
 
     def release(self) -> None:
         """Let the next one in."""

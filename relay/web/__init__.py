@@ -1,6 +1,20 @@
 """The doors: every URL of the relay, served with aiohttp."""
 
-from relay.web.doors import Doors, Limits
-from relay.web.routes import make_app, make_runner
+from relay.web.doors import NO_CREDENTIALS, NO_SOURCES, Doors, Limits
+from relay.web.exposure import exposed
+from relay.web.listening import Entrance
+from relay.web.routes import Side, make_app, make_runner
+from relay.web.web_file import WebFile
 
-__all__ = ["Doors", "Limits", "make_app", "make_runner"]
+__all__ = [
+    "NO_CREDENTIALS",
+    "NO_SOURCES",
+    "Doors",
+    "Entrance",
+    "Limits",
+    "Side",
+    "WebFile",
+    "exposed",
+    "make_app",
+    "make_runner",
+]

@@ -11,6 +11,7 @@ from relay.config.senders import Credentials
 from relay.config.web import WebConfig
 from relay.errors import Problem
 from relay.intake import Intake
+from relay.letters import Letters
 from relay.logs import Log
 from relay.metrics import Metrics
 from relay.pausing import Pausing
@@ -19,8 +20,8 @@ from relay.secret import Secret
 from relay.silencing import Silencer
 
 _ASKS_NOBODY = WebConfig()
-_NO_SOURCES: Mapping[str, Source] = {}
-_NO_CREDENTIALS: Mapping[str, Credentials] = {}
+NO_SOURCES: Mapping[str, Source] = {}
+NO_CREDENTIALS: Mapping[str, Credentials] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class Doors:
     answers: Callable[[], Answers | None]
     not_ready: Callable[[], str | None]
     """None: a page would be accepted; else why not, in words."""
+    pages_anyway: Callable[[], bool] = field(default=lambda: False, kw_only=True)
+    """Whether bodies are read although nothing is accepted: the store cannot be written, they are paged past it."""
     reload: Callable[[], Awaitable[tuple[Problem, ...]]]
     """Read the configuration again; everything that is wrong. Warnings alone: it was read."""
     metrics: Metrics
@@ -65,11 +68,12 @@ class Doors:
     silencer: Callable[[], Silencer | None] = lambda: None
     alerts: Callable[[], AlertAnswers | None] = lambda: None
     pausing: Callable[[], Pausing | None] = lambda: None
+    letters: Callable[[], Letters | None] = lambda: None
     web: Callable[[], WebConfig] = lambda: _ASKS_NOBODY
     """What the file of --web.config.file says."""
-    sources: Callable[[], Mapping[str, Source]] = lambda: _NO_SOURCES
+    sources: Callable[[], Mapping[str, Source]] = lambda: NO_SOURCES
     """The sources that the configuration lists."""
-    credentials: Callable[[], Mapping[str, Credentials]] = lambda: _NO_CREDENTIALS
+    credentials: Callable[[], Mapping[str, Credentials]] = lambda: NO_CREDENTIALS
     """What those of them show that must show something. Another mapping means that something changed."""
     own_pass: Secret | None = None
     """By which commands on this machine are known: it lies beside the store, for the relay's own user to read."""

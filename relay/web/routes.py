@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -15,6 +15,7 @@ from relay.web.api_v2 import FiringDoors, SilenceDoors, spoken
 from relay.web.authentication import Doorkeeper
 from relay.web.bodies import Bodies
 from relay.web.doors import Doors
+from relay.web.letters import LetterDoors
 from relay.web.middleware import Gate, Handler, worded
 from relay.web.operations import Operations
 from relay.web.pausing import PauseDoors
@@ -49,7 +50,7 @@ def table(doors: Doors, keeper: Doorkeeper | None = None) -> tuple[Route, ...]:
     senders, operations, api = Senders(doors, bodies, keeper), Operations(doors), Api(doors, bodies)
     webhook, alerts = Webhook(senders), Alerts(senders)
     silences, firing = SilenceDoors(doors, bodies), FiringDoors(doors)
-    pauses = PauseDoors(doors, bodies)
+    pauses, letters = PauseDoors(doors, bodies), LetterDoors(doors)
     gate = Gate(doors, keeper)
     open_, operators_only = _worded_by(doors), gate.operators_only
 
@@ -93,6 +94,13 @@ def table(doors: Doors, keeper: Doorkeeper | None = None) -> tuple[Route, ...]:
         Route("GET HEAD", "/metrics", worded_(operations.metrics), "metrics for Prometheus"),
         Route("GET HEAD", "/api/v1/pages", worded_(api.pages), "list pages"),
         Route("GET HEAD", "/api/v1/pages/{id}", worded_(api.page), "one page, its alerts and attempts"),
+        Route(
+            "POST",
+            "/api/v1/pages/{id}/retry",
+            open_(operators_only(letters.retry)),
+            "try a dead letter again",
+        ),
+        Route("POST", "/api/v1/pages/{id}/discard", open_(operators_only(letters.discard)), "let go of a dead letter"),
         Route("GET HEAD", "/api/v1/decisions", worded_(api.decisions), "what became of alerts, and why"),
         Route("GET HEAD", "/api/v1/refused", worded_(refused), "how bodies began that were refused"),
         Route("GET HEAD", "/api/v1/status", worded_(api.status), "how the relay is doing"),
@@ -134,17 +142,19 @@ LINGER = 2.0
 
 
 def make_runner(app: web.Application, *, shutdown_timeout: float = 2.0) -> web.AppRunner:
-    """Set aiohttp's server up: nothing unpacked, no access log, a disconnect never cancels a judgement half way."""
-    return web.AppRunner(
-        app,
-        access_log=None,
-        auto_decompress=False,
-        handler_cancellation=False,
-        keepalive_timeout=KEEPALIVE,
-        lingering_time=LINGER,
-        logger=_server_logger(),
-        shutdown_timeout=shutdown_timeout,
-    )
+    """Set aiohttp's server up; a disconnect never cancels a judgement half way."""
+    return web.AppRunner(app, handler_cancellation=False, shutdown_timeout=shutdown_timeout, **settings())
+
+
+def settings() -> dict[str, Any]:
+    """Say how aiohttp handles a connection: nothing unpacked, no access log."""
+    return {
+        "access_log": None,
+        "auto_decompress": False,
+        "keepalive_timeout": KEEPALIVE,
+        "lingering_time": LINGER,
+        "logger": _server_logger(),
+    }
 
 
 _HEADERS = {

@@ -30,7 +30,7 @@ from relay.rules.rulebook import Rulebook
 from relay.rules.silences import Silence
 from relay.silencing import Silencer
 from relay.store import SqliteStore
-from relay.web import Doors, Limits, make_app, make_runner
+from relay.web import Doors, Entrance, Limits
 
 KEY = "0123456789abcdef0123456789abcdef"
 CONFIG = f"""\
@@ -159,16 +159,14 @@ async def open_house(directory: Path, *, limits: Limits | None = None, config: s
     house.silencer = Silencer(house.store, clock=house.clock, log=log, began=house.began.append)
     await house.silencer.open()
     house.alerts = AlertAnswers(house.store, lambda: house.book, lambda: house.silencer.current, clock=house.clock)
-    runner = make_runner(make_app(_doors(house, log)))
-    await runner.setup()
+    entrance = Entrance(_doors(house, log))
     try:
-        await aiohttp.web.TCPSite(runner, "127.0.0.1", 0).start()
-        house.port = runner.addresses[0][1]
-        house.url = f"http://127.0.0.1:{house.port}"
+        (house.url,) = await entrance.open([("127.0.0.1", 0)])
+        house.port = int(house.url.rpartition(":")[2])
         async with aiohttp.ClientSession() as house.http:
             yield house
     finally:
-        await runner.cleanup()
+        await entrance.close()
         await house.store.close()
 
 
