@@ -1,7 +1,9 @@
 """The vault: keeps alerts, pages and decisions on disk, and says yes only once they are there."""
 
-from relay.store.backup import Copied, backup
+from relay.store.connect import Rescued
+from relay.store.copying import Copied, backup
 from relay.store.lock import Holder, Lock, acquire, holder
+from relay.store.mounts import place_warnings
 from relay.store.sqlite import SqliteStore
 from relay.store.views import Counts, Entry, Known, Pause, Seen, SelfPage
 
@@ -13,10 +15,12 @@ __all__ = [
     "Known",
     "Lock",
     "Pause",
+    "Rescued",
     "Seen",
     "SelfPage",
     "SqliteStore",
     "acquire",
     "backup",
     "holder",
+    "place_warnings",
 ]
