@@ -1,0 +1,59 @@
+"""What waits for the writing thread is taken in the order it came, but for what goes ahead."""
+
+from dataclasses import dataclass
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.store.queue import Queue
+
+
+@dataclass(frozen=True)
+class Request:
+    name: int
+    alerts: int = 1
+    ahead: bool = False
+
+
+def filled(*requests: Request) -> Queue[Request]:
+    queue: Queue[Request] = Queue()
+    for request in requests:
+        queue.put(request)
+    return queue
+
+
+@given(st.lists(st.tuples(st.integers(0, 2000), st.booleans()), max_size=30))
+def test_all_is_taken_once_and_each_kind_in_its_order(kinds: list[tuple[int, bool]]) -> None:
+    requests = [Request(name, alerts, ahead) for name, (alerts, ahead) in enumerate(kinds)]
+    queue = filled(*requests)
+    queue.close()
+
+    taken = []
+    while (request := queue.wait(None)) is not None:
+        taken.append(request)
+
+    assert taken == sorted(requests, key=lambda request: not request.ahead)
+    assert queue.over
+
+
+def test_what_comes_later_and_goes_ahead_is_taken_next() -> None:
+    queue = filled(Request(1), Request(2))
+    first = queue.take()
+    queue.put(Request(3, ahead=True))
+
+    assert [first, queue.take(), queue.take()] == [Request(1), Request(3, ahead=True), Request(2)]
+
+
+def test_what_is_too_large_to_go_along_waits_and_is_not_lost() -> None:
+    queue = filled(Request(1, alerts=1000), Request(2))
+
+    assert queue.take(32) is None
+    assert queue.take() == Request(1, alerts=1000)
+    assert queue.take(32) == Request(2)
+
+
+def test_nothing_in_time_is_none_and_not_the_end() -> None:
+    queue: Queue[Request] = Queue()
+
+    assert queue.wait(0.001) is None
+    assert not queue.over
