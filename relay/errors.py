@@ -36,6 +36,10 @@ class StoreError(NotTaken):
     """The store cannot be read or written."""
 
 
+class PageGone(StoreError):
+    """A page is not in the store any more: what was to be written of it has no place."""
+
+
 class StoreBusy(StoreError):
     """Another process holds the store."""
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
+from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -14,9 +15,9 @@ from relay.alert import SECOND, Duration, Instant
 from relay.decision import Step
 from relay.dispatcher.budget import Window
 from relay.dispatcher.refusals import Refusals
-from relay.dispatcher.stormy import rendered_storm
+from relay.dispatcher.stormy import Standing, rendered_storm
 from relay.dispatcher.turns import Turns
-from relay.errors import StoreError
+from relay.errors import PageGone, StoreError
 from relay.event import Action, Delivered, Event, Outcome, Rendered, Retry
 from relay.logs import Log, clean
 from relay.metrics import Metrics
@@ -33,7 +34,6 @@ from relay.rules.rulebook import Rulebook
 from relay.rules.ruleset import Budget, Texts
 from relay.rules.suppression.words import span
 from relay.rules.view import PageView, view
-from relay.store import SqliteStore
 
 IN_FLIGHT = 32
 """Calls that may be under way at once, per integration."""
@@ -57,12 +57,24 @@ _RESETTLE = 1.0
 """Seconds between two tries to write down an outcome while the store cannot."""
 
 
+class Queue(Standing, Protocol):
+    """What the mail room asks of a store, or of the emergency exit while the store cannot be written."""
+
+    async def attempts_since(self, at: Instant) -> list[tuple[str, Instant, Lane]]: ...
+
+    async def heads(self, now: Instant) -> list[tuple[str, Lane, Instant]]: ...
+
+    async def claim(self, wants: Sequence[Want], now: Instant, start: Callable[[Page], Started]) -> list[Claim]: ...
+
+    async def settle(self, attempt: Attempt, settle: Callable[[Page], Settled], now: Instant) -> Page: ...
+
+
 class Dispatcher:
     """Keeps PagerDuty in step. `book` is the rule book that counts, replaced by a reload."""
 
     def __init__(
         self,
-        store: SqliteStore,
+        store: Queue,
         book: Rulebook,
         renderer: Renderer,
         sender: EventSender,
@@ -76,7 +88,9 @@ class Dispatcher:
         paused: Callable[[str], bool] = lambda integration: False,
         metrics: Metrics,
         log: Log,
+        windows: dict[str, Window] | None = None,
     ) -> None:
+        """`windows` are the budgets, where another mail room sends to the same integrations."""
         self.book = book
         self._store = store
         self._renderer = renderer
@@ -90,7 +104,7 @@ class Dispatcher:
         self._paused = paused
         self._metrics = metrics
         self._log = log
-        self._windows: dict[str, Window] = {}
+        self._windows: dict[str, Window] = {} if windows is None else windows
         self._flying: defaultdict[str, int] = defaultdict(int)
         self._refusals = Refusals()
         self._turns = Turns()
@@ -129,7 +143,7 @@ class Dispatcher:
 
     def windows(self) -> dict[str, Window]:
         """Return the budgets in use, by integration."""
-        return dict(self._windows)
+        return self._windows
 
     def refused(self) -> str:
         """Say which integrations' routing keys PagerDuty refuses; "" for none."""
@@ -197,9 +211,7 @@ class Dispatcher:
         behind = [one for one in overdue if self._window(one).closed(steady) and book.has_fallback(one)]
         wants = [Want(one, lane, BATCH) for one in behind for lane in waiting.get(one, ()) if lane in _CARRYING]
         if wants:
-            await self._store.claim(
-                wants, now, lambda page: Started(passed_over(page, overdue[page.carrier], now, book), None)
-            )
+            await self._store.claim(wants, now, lambda page: Started(passed_over(page, now, book), None))
         return bool(wants)
 
     def _allot(self, integration: str, lanes: set[Lane], steady: Instant) -> dict[Lane, int]:
@@ -346,6 +358,9 @@ class Dispatcher:
         while True:
             try:
                 return await self._store.settle(claim.attempt, settlement, self._clock())
+            except PageGone as error:  # the store was damaged, and this page could not be saved
+                self._log.error("an outcome has no place any more", page=short_id(claim.page.id), error=str(error))
+                return claim.page
             except Exception as error:  # whatever it is: what PagerDuty was told must be written down
                 self._metrics.store_failed("settle")
                 self._log.error("an outcome cannot be written down yet", page=short_id(claim.page.id), error=str(error))

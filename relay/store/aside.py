@@ -1,8 +1,9 @@
 """Moves a damaged database aside, with its log, and puts a fresh one in its place; a crash in between is no harm."""
 
-import os
 from contextlib import suppress
 from pathlib import Path
+
+from relay.store.place import sync
 
 FILE = "pagerelay.db"
 FRESH = f"{FILE}.new"
@@ -33,7 +34,7 @@ def finish(directory: Path, stamp: str) -> str:
         return _swap(directory, "corrupt", stamp)
     if not (directory / FILE).exists() and (directory / f"{FILE}-wal").exists():
         name = _move(directory, "corrupt", stamp)
-        _sync(directory)
+        sync(directory)
         return name
     return ""
 
@@ -41,7 +42,7 @@ def finish(directory: Path, stamp: str) -> str:
 def _swap(directory: Path, word: str, stamp: str) -> str:
     name = _move(directory, word, stamp)
     (directory / FILLED).rename(directory / FILE)
-    _sync(directory)
+    sync(directory)
     return name
 
 
@@ -55,11 +56,3 @@ def _move(directory: Path, word: str, stamp: str) -> str:
         with suppress(FileNotFoundError):
             (directory / f"{FILE}{part}").rename(directory / f"{name}{part}")
     return name
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -68,13 +68,13 @@ def prepare(directory: Path, stamp: Callable[[], str] = lambda: "0") -> Rescued 
             try:
                 _bring_up(directory)
                 return found
-            except sqlite3.Error as error:
+            except (sqlite3.Error, UnicodeDecodeError) as error:
                 if not is_damage(error, lost=False):
                     raise
                 found = rescue(directory, stamp, str(error), empty=empty)
         _bring_up(directory)
         return found
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
         raise StoreError(f"the store in {directory} cannot be opened: {error}{_remedy(error, directory)}") from error
 
 
@@ -106,6 +106,7 @@ def _fill(directory: Path) -> Salvaged | None:
     """Make a fresh database with what can be read of the damaged one; None if that fails."""
     try:
         with closing(_open(f"{_uri(directory)}?mode=ro")) as old, closing(_fresh(directory)) as new:
+            old.execute("PRAGMA writable_schema = ON")  # else SQLite reads nothing at all of a file that was cut off
             return salvage(old, new)
     except (sqlite3.Error, *UNREADABLE, OverflowError):
         return None
@@ -206,7 +207,7 @@ def reading(directory: Path) -> sqlite3.Connection:
     try:
         db = looking(directory)
         version = _version(db)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         remedy = "name the running relay with --relay.url, or its directory with --storage.path"
         raise StoreError(f"there is no store to read in {directory} ({error}): {remedy}") from error
     _refuse_newer(version)

@@ -20,7 +20,7 @@ def is_damage(error: BaseException, *, lost: bool = True) -> bool:
 
     `lost`: a table of ours that is not there was overwritten.
     """
-    if isinstance(error, Damaged):
+    if isinstance(error, Damaged | UnicodeDecodeError):
         return True
     if not isinstance(error, sqlite3.Error):
         return False

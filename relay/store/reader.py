@@ -39,7 +39,7 @@ class Reader:
         """Return what `question` returns; SQLite's errors come as StoreError."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, self._answer, question)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise StoreError(f"the store cannot be read: {error}") from error
         except RuntimeError as error:
             raise StoreError("the store is closed") from error
@@ -54,7 +54,7 @@ class Reader:
     def _answer(self, question: Callable[[sqlite3.Connection], Answer]) -> Answer:
         try:
             return self._asked(self._at_hand(), question)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             if is_damage(error):
                 self._let_go()
                 self._suspect(str(error))

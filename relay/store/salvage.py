@@ -130,7 +130,7 @@ def _copy(wreck: "_Wreck", new: sqlite3.Connection, table: str) -> None:
 
 
 def _columns(db: sqlite3.Connection, table: str) -> list[str]:
-    with suppress(sqlite3.Error):
+    with suppress(sqlite3.Error, UnicodeDecodeError):
         return [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
     return []
 
@@ -180,18 +180,18 @@ class _Wreck:
         """Yield the rows of a small table up to the first that cannot be read."""
         try:
             yield from self.db.execute(f"SELECT {', '.join(columns)} FROM {table}")  # noqa: S608  # names of ours
-        except sqlite3.Error:
+        except (sqlite3.Error, UnicodeDecodeError):
             self.whole = False
 
     def _ends(self, table: str) -> tuple[int, int] | None:
         """Find the first and the last rowid; where even that is lost, guess."""
         try:
             first = self.db.execute(f"SELECT rowid FROM {table} NOT INDEXED ORDER BY rowid LIMIT 1").fetchone()  # noqa: S608
-        except sqlite3.Error:
+        except (sqlite3.Error, UnicodeDecodeError):
             self.whole, first = False, (1,)
         try:
             last = self.db.execute(f"SELECT rowid FROM {table} NOT INDEXED ORDER BY rowid DESC LIMIT 1").fetchone()  # noqa: S608
-        except sqlite3.Error:
+        except (sqlite3.Error, UnicodeDecodeError):
             self.whole, last = False, (_MOST_ROWS,)
         return None if first is None or last is None else (first[0], last[0])
 
@@ -203,7 +203,7 @@ class _Wreck:
             low, high = spans.pop()
             try:
                 found = self.db.execute(text, (low, high)).fetchall()
-            except sqlite3.Error:
+            except (sqlite3.Error, UnicodeDecodeError):
                 self.whole = False
                 failed += 1
                 if self._late():

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -32,7 +32,8 @@ class SqliteStore:
     """Keeps the ledger in `<directory>/pagerelay.db`. Every method raises StoreError where SQLite cannot.
 
     What only looks is answered from the last commit; `keep`, `claim` and `settle` run one after the other in the order
-    they were called, and return once their writing is on disk.
+    they were called, but that claims and settlements go before all else that waits; they return once their writing is
+    on disk.
     """
 
     def __init__(
@@ -119,11 +120,11 @@ class SqliteStore:
 
         A page that `start` leaves due as it was is offered again by the next claim. A claimed row keeps its lane.
         """
-        return await self._write(lambda db: delivery.claim(db, wants, now, start))
+        return await self._write(lambda db: delivery.claim(db, wants, now, start), ahead=True)
 
     async def settle(self, attempt: Attempt, settle: Callable[[Page], Settled], now: Instant) -> Page:
         """Show `settle` the page's latest row and write what it says; return the row written."""
-        return await self._write(lambda db: delivery.settle(db, attempt, settle, now))
+        return await self._write(lambda db: delivery.settle(db, attempt, settle, now), ahead=True)
 
     async def heard(self, alerts: Sequence[int], pages: Sequence[int], at: Instant) -> None:
         """Note when these were heard of; written with the next commit, or within a minute, never by itself."""
@@ -156,24 +157,18 @@ class SqliteStore:
 
     async def due_alerts(self, now: Instant, limit: int) -> list[Held]:
         """List alerts that must be judged again by then, the longest waiting first."""
-        text = query("clockwork", "due_alerts")
-        rows = await self._clockwork.ask(lambda db: db.execute(text, (now, limit)).fetchall())
-        return [codec.held(row) for row in rows]
+        return await self._alerts("due_alerts", (now, limit))
 
     async def firing_of_ours(self) -> list[Held]:
         """List the firing alerts that the relay itself says."""
-        text = query("clockwork", "firing_of_ours")
-        rows = await self._clockwork.ask(lambda db: db.execute(text).fetchall())
-        return [held for held in map(codec.held, rows) if held.ours]
+        return [held for held in await self._alerts("firing_of_ours", ()) if held.ours]
 
     async def stale(self, source: str, after_id: int, limit: int) -> list[Held]:
         """List stale alerts of a source by id, from the first one after `after_id` (start with -1).
 
         Only those that fire in a page that PagerDuty may hold open, or that is to be opened.
         """
-        bounds = {"source": source, "after": after_id, "limit": limit}
-        text = query("clockwork", "stale_alerts")
-        return [codec.held(row) for row in await self._clockwork.ask(lambda db: db.execute(text, bounds).fetchall())]
+        return await self._alerts("stale_alerts", {"source": source, "after": after_id, "limit": limit})
 
     async def any_firing(self, alerts: Collection[int]) -> bool:
         """Say whether one of these fires."""
@@ -235,9 +230,7 @@ class SqliteStore:
 
     async def firing(self, after_id: int, limit: int) -> list[Held]:
         """List firing alerts by id, from the first one after `after_id` (start with -1)."""
-        text = query("clockwork", "firing_alerts")
-        rows = await self._clockwork.ask(lambda db: db.execute(text, (after_id, limit)).fetchall())
-        return [codec.held(row) for row in rows]
+        return await self._alerts("firing_alerts", (after_id, limit))
 
     async def attempts_since(self, at: Instant) -> list[tuple[str, Instant, Lane]]:
         """List (integration, start, lane) of every attempt started at or after `at`, oldest first."""
@@ -261,13 +254,13 @@ class SqliteStore:
         """List pages by id, from the first after `after` (start with -1), that have news and wait in no lane."""
         bounds = {"after": after, "limit": limit}
         text = query("clockwork", "stalled")
-        return [codec.page(row) for row in await self._clockwork.ask(lambda db: db.execute(text, bounds).fetchall())]
+        return await self._clockwork.ask(lambda db: [codec.page(row) for row in db.execute(text, bounds).fetchall()])
 
     async def dead(self, after: int, limit: int) -> list[Page]:
         """List dead letters by id, from the first after `after` (start with -1), without those a person let go of."""
         bounds = {"after": after, "limit": limit}
         text = query("clockwork", "dead_pages")
-        return [codec.page(row) for row in await self._clockwork.ask(lambda db: db.execute(text, bounds).fetchall())]
+        return await self._clockwork.ask(lambda db: [codec.page(row) for row in db.execute(text, bounds).fetchall()])
 
     async def clock_back(self, now: Instant) -> int:
         """Make rows due whose `due_at` is further away than the delay it came from; return how many."""
@@ -380,6 +373,11 @@ class SqliteStore:
         """Say how large the database is, without its log."""
         return await self._people.ask(answers.size_bytes)
 
+    async def _alerts(self, name: str, bounds: Sequence[object] | Mapping[str, object]) -> list[Held]:
+        """Ask for alerts; a row that makes no sense is found on the reader's thread, which knows what to do of it."""
+        text = query("clockwork", name)
+        return await self._clockwork.ask(lambda db: [codec.held(row) for row in db.execute(text, bounds).fetchall()])
+
     async def _ready(self) -> None:
         """Connect every reader now: on a disk that is full later, a connection could not be made any more."""
         try:
@@ -389,10 +387,10 @@ class SqliteStore:
             await self.close()
             raise
 
-    async def _write(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
+    async def _write(self, work: Callable[[sqlite3.Connection], Answer], *, ahead: bool = False) -> Answer:
         if self._writer is None:
             raise StoreError("the store was opened for looking only")
-        return await self._writer.do(work)
+        return await self._writer.do(work, ahead=ahead)
 
 
 def _readers(directory: Path, suspect: Callable[[str], None] = lambda because: None) -> tuple[Reader, Reader]:

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import groupby
-from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from relay.errors import StoreError
 from relay.store.damage import is_damage
 from relay.store.keeping import Keep, keep_together
 from relay.store.opening import Opening
+from relay.store.queue import Queue
 
 Answer = TypeVar("Answer")
 Work = Callable[[sqlite3.Connection], Answer]
@@ -21,6 +21,8 @@ Work = Callable[[sqlite3.Connection], Answer]
 _REQUESTS_AT_ONCE = 128
 _ALERTS_TOGETHER = 256
 """Requests whose judgements look at so many alerts are run together."""
+_ALONG = 32
+"""A batch with work that goes ahead takes along only what looks at so few alerts: no page waits for a large body."""
 _SECONDS_AT_ONCE = 0.025
 """A batch takes no further request after this long: those who wait for its commit must not wait for ever."""
 
@@ -28,10 +30,11 @@ _SECONDS_AT_ONCE = 0.025
 class _Request:
     """One piece of work, who waits for it, and what came of it."""
 
-    __slots__ = ("alerts", "error", "future", "result", "work")
+    __slots__ = ("ahead", "alerts", "error", "future", "result", "work")
 
-    def __init__(self, work: Work[Any], future: "asyncio.Future[Any] | None") -> None:
+    def __init__(self, work: Work[Any], future: "asyncio.Future[Any] | None", *, ahead: bool = False) -> None:
         self.work = work
+        self.ahead = ahead
         self.alerts = len(work.lookup.alerts) if isinstance(work, Keep) else 1
         self.future = future
         self.result: Any = None
@@ -56,35 +59,42 @@ class Writer:
         self.on_commit: Callable[[float, int], None] | None = None
         self.trouble: str | None = None
         self._opening = opening
+        self._began: float | None = None
         self._ride = ride
         self._patience = patience
         self._loop = asyncio.get_running_loop()
-        self._requests: SimpleQueue[_Request | None] = SimpleQueue()
+        self._requests: Queue[_Request] = Queue()
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._closed = False
-        self._last = False
 
     def start(self) -> None:
         """Begin to take requests; the connection is made on the thread, at the first of them."""
         self._thread.start()
 
-    async def do(self, work: Work[Answer]) -> Answer:
+    async def do(self, work: Work[Answer], *, ahead: bool = False) -> Answer:
         """Run `work` in a transaction; return what it returns, once that is on disk.
+
+        What is done `ahead` goes before all else that waits, in the order it was asked for.
 
         What `work` raises comes back as it is, with everything it wrote undone; SQLite's errors as StoreError.
         """
         if self._closed:
             raise StoreError("the store is closed")
         future: asyncio.Future[Answer] = self._loop.create_future()
-        self._requests.put(_Request(work, future))
+        self._requests.put(_Request(work, future, ahead=ahead))
         return await future
 
     async def close(self) -> None:
         """Finish what waits, then end the thread."""
         self._closed = True
-        self._requests.put(None)
+        self._requests.close()
         while self._thread.is_alive():
             await asyncio.to_thread(self._thread.join)
+
+    def stuck_for(self) -> float:
+        """Say for how many seconds the batch in hand has not ended; 0 where there is none."""
+        began = self._began
+        return 0.0 if began is None else time.monotonic() - began
 
     def _run(self) -> None:
         db: sqlite3.Connection | None = None
@@ -92,6 +102,7 @@ class Writer:
         while not self._done(failed):
             first = self._next(failed)
             batch = [] if first is None else [first]
+            self._began = time.monotonic()
             try:
                 db = self._opening.current(db)
                 seconds = self._transact(db, batch)
@@ -102,6 +113,7 @@ class Writer:
                 self.trouble = str(_worded(error))
                 self._opening.failed(error)
                 _fail(batch, error)
+            self._began = None
             if seconds and self.on_commit is not None:
                 with suppress(Exception):  # what was committed is committed, whatever becomes of the metric
                     self.on_commit(seconds, len(batch))
@@ -111,21 +123,14 @@ class Writer:
 
     def _done(self, failed: bool) -> bool:
         """Whether all that was asked for is answered, and all that rides along is written (or cannot be)."""
-        return self._last and (failed or self._patience() is None)
+        return self._requests.over and (failed or self._patience() is None)
 
     def _next(self, failed: bool) -> _Request | None:
         """Wait for a request; None where the time has come to write what rides along, or to end."""
-        if self._last:
-            return None
         patience = self._patience()
         if patience is not None:
             patience = max(patience, 1.0 if failed else 0.0)
-        try:
-            request = self._requests.get(timeout=patience)
-        except Empty:
-            return None
-        self._last = request is None
-        return request
+        return self._requests.wait(patience)
 
     def _transact(self, db: sqlite3.Connection, batch: list[_Request]) -> float:
         """Run a batch and commit it; return the seconds its commit took, 0 where nothing was written."""
@@ -140,7 +145,7 @@ class Writer:
                 self._more(batch)
         if not smooth:
             before = _one_by_one(db, batch)
-        if db.total_changes != before or self._last or not batch:
+        if db.total_changes != before or self._requests.over or not batch:
             _attempt(db, _Request(self._ride, None))
         wrote = db.total_changes != before
         started = time.monotonic()
@@ -155,13 +160,9 @@ class Writer:
 
     def _more(self, batch: list[_Request]) -> bool:
         """Take one more request that waits, if there is one and the batch has room."""
-        if self._last or len(batch) >= _REQUESTS_AT_ONCE:
+        if len(batch) >= _REQUESTS_AT_ONCE:
             return False
-        try:
-            request = self._requests.get_nowait()
-        except Empty:
-            return False
-        self._last = request is None
+        request = self._requests.take(_ALONG if any(one.ahead for one in batch) else None)
         if request is not None:
             batch.append(request)
         return request is not None
@@ -246,7 +247,7 @@ def _fail(batch: list[_Request], error: Exception) -> None:
 
 def _worded(error: Exception) -> Exception:
     """Turn SQLite's errors into ours; everything else is the caller's own."""
-    if isinstance(error, sqlite3.Error | OSError):
+    if isinstance(error, sqlite3.Error | OSError | UnicodeDecodeError):
         return StoreError(f"the store cannot be written: {error}; is the disk full, or does something else hold it?")
     return error
 

@@ -1,0 +1,244 @@
+"""A database with bytes flipped, cut off or replaced: the store opens all the same, and keeps what can be read."""
+
+import contextlib
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from relay.errors import StoreError
+from relay.page import Lane, State
+from relay.rules.ledger import Lookup, Plan, Want
+from relay.store import SqliteStore, connect
+from relay.store.aside import FILE, FILLED
+from relay.store.mounts import place_warnings
+from tests.contract.values import INTEGRATION, alert, member, page, start, told, waiting, write
+
+PAGES = 60
+OFFSETS = 200
+
+
+async def filled(directory: Path) -> Path:
+    """Make a store with open and waiting pages, each with one alert, and close it."""
+    store = await SqliteStore.open(directory)
+    pages = [page(f"open {n}", lines=told(State.OPEN)) for n in range(PAGES // 2)]
+    pages += [waiting(f"waits {n}") for n in range(PAGES // 2)]
+    alerts = [alert(str(n), raw=b'{"labels":{"alertname":"A"},"annotations":{}}') for n in range(PAGES)]
+    members = tuple(member(of, who) for of, who in zip(pages, alerts, strict=True))
+    await store.keep(Lookup(), write(Plan(alerts=tuple(alerts), pages=tuple(pages), members=members)))
+    await store.remember_integrations([(INTEGRATION, "k" * 16, "platform", 0)])
+    await store.close()
+    return directory / FILE
+
+
+async def works(directory: Path) -> tuple[SqliteStore, int]:
+    """Open a store, write into it, walk over all that it holds; return it with the number of its pages.
+
+    What shows only when it is read is mended before the next write.
+    """
+    store = await SqliteStore.open(directory)
+    for last in (False, False, True):
+        try:
+            return store, await _walked(store)
+        except StoreError:
+            if last:
+                await store.close()
+                raise
+            with contextlib.suppress(StoreError):
+                await store.check()
+    raise AssertionError
+
+
+async def _walked(store: SqliteStore) -> int:
+    await store.keep(Lookup(), write(Plan(pages=(waiting("fresh"),))))
+    claims = await store.claim([Want(INTEGRATION, Lane.CRITICAL, 500)], 10, start)
+    assert "fresh" in {claim.page.dedup_key for claim in claims}
+    held = await store.firing(-1, 1_000)
+    shown = await store.pages(limit=1_000)
+    for one in shown:
+        assert await store.page(one.id) is not None
+    assert len(held) <= PAGES
+    return len(shown)
+
+
+async def test_a_byte_flipped_anywhere_never_keeps_the_store_from_opening(tmp_path: Path) -> None:
+    """At 200 offsets, three bytes each; most pages survive most of them."""
+    original = (await filled(tmp_path / "original")).read_bytes()
+    dice, kept = random.Random(4), []
+    for number in range(OFFSETS):
+        place = tmp_path / str(number)
+        place.mkdir()
+        damaged = bytearray(original)
+        at = number * len(original) // OFFSETS
+        for byte in range(at, min(at + 3, len(original))):
+            damaged[byte] ^= dice.randrange(1, 256)
+        (place / FILE).write_bytes(damaged)
+        store, pages = await works(place)
+        await store.close()
+        kept.append(pages - 1)
+        shutil.rmtree(place)
+
+    assert sum(kept) > 0.8 * PAGES * OFFSETS
+    assert max(kept) >= PAGES
+
+
+def _zeroed(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[len(data) * 4 // 5 : len(data) * 4 // 5 + 8_192] = bytes(8_192)
+    file.write_bytes(data)
+
+
+def _cut(file: Path) -> None:
+    data = file.read_bytes()
+    file.write_bytes(data[: len(data) * 9 // 10])
+
+
+def _garbage(file: Path) -> None:
+    file.write_bytes(random.Random(1).randbytes(50_000))
+
+
+def _header(file: Path) -> None:
+    file.write_bytes(bytes(100) + file.read_bytes()[100:])
+
+
+def _directory(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+    (file / "something").write_text("in it")
+
+
+@pytest.mark.parametrize("damage", [_zeroed, _cut, _garbage, _header, _directory])
+async def test_a_damaged_database_is_moved_aside_and_its_rows_are_saved(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    file = await filled(tmp_path)
+    damage(file)
+
+    store, pages = await works(tmp_path)
+    await store.close()
+
+    assert store.rescued is not None
+    assert (tmp_path / store.rescued.aside).exists()
+    if damage in (_zeroed, _cut):
+        assert pages > 5
+        assert store.rescued.salvaged is not None
+        assert not store.rescued.salvaged.complete
+    again, count = await works(tmp_path)
+    await again.close()
+    assert again.rescued is None
+    assert count == pages
+
+
+async def test_an_empty_file_is_a_new_store(tmp_path: Path) -> None:
+    (await filled(tmp_path)).write_bytes(b"")
+
+    store, pages = await works(tmp_path)
+    await store.close()
+
+    assert pages == 1
+
+
+async def test_a_log_without_its_database_is_no_part_of_the_next_one(tmp_path: Path) -> None:
+    file = await filled(tmp_path)
+    file.rename(tmp_path / f"{FILE}-wal")
+
+    store, pages = await works(tmp_path)
+    await store.close()
+
+    assert pages == 1
+    assert store.rescued is not None
+    assert (tmp_path / f"{store.rescued.aside}-wal").exists()
+
+
+async def test_an_alert_whose_record_is_lost_still_resolves(tmp_path: Path) -> None:
+    """Its id is a hash of who it is, so that its resolve is known without the rest."""
+    file = await filled(tmp_path)
+    file.write_bytes(file.read_bytes().replace(b'"fingerprint":"7"', b'"fingerprint":7,0'))
+    store = await SqliteStore.open(tmp_path)
+    lookup = Lookup(alerts=(alert("7").id,))
+
+    with pytest.raises(StoreError, match="makes no sense"):
+        await store.look(lookup)
+    await store.check()
+    found = await store.look(lookup)
+    count = len(await store.pages(limit=1_000))
+    await store.close()
+
+    assert count == PAGES
+    assert (found.alerts[alert("7").id].firing, found.alerts[alert("7").id].fingerprint) == (True, "")
+    assert len(found.members[alert("7").id]) == 1
+
+
+async def test_a_rescue_that_a_crash_interrupted_is_finished(tmp_path: Path) -> None:
+    file = await filled(tmp_path)
+    file.rename(tmp_path / FILLED)
+    (tmp_path / f"{FILE}-wal").write_bytes(b"the log of the damaged one")
+
+    store, pages = await works(tmp_path)
+    await store.close()
+
+    assert pages == PAGES + 1
+    assert not (tmp_path / FILLED).exists()
+
+
+async def test_a_file_damaged_while_it_is_open_is_replaced_by_what_can_be_read(tmp_path: Path) -> None:
+    file = await filled(tmp_path)
+    store, before = await works(tmp_path)
+    told_of: list[connect.Rescued] = []
+    store.on_rescue(told_of.append)
+    with file.open("r+b") as damaged:
+        damaged.write(bytes(file.stat().st_size))
+
+    for number in range(4):
+        with contextlib.suppress(StoreError):
+            lookup = Lookup(alerts=(alert(str(number)).id,))
+            await store.keep(lookup, write(Plan(pages=(page(f"later {number}"),))))
+    assert "later 3" in {one.dedup_key for one in await store.pages(limit=1_000)}
+    assert store.trouble is None
+    await store.close()
+
+    assert before > PAGES
+    assert len(told_of) <= 2
+
+
+@pytest.mark.parametrize("act", ["delete", "replace", "delete the log", "delete all"])
+async def test_a_file_deleted_under_the_open_store_is_written_anew(tmp_path: Path, act: str) -> None:
+    file = await filled(tmp_path)
+    store, before = await works(tmp_path)
+    if act == "replace":
+        (tmp_path / "other").write_bytes(b"nonsense" * 1_000)
+        (tmp_path / "other").replace(file)
+    if act in ("delete", "delete all"):
+        file.unlink()
+    if act in ("delete the log", "delete all"):
+        (tmp_path / f"{FILE}-wal").unlink()
+    await store.check()
+
+    assert len(await store.pages(limit=1_000)) == before
+    await store.keep(Lookup(), write(Plan(pages=(page("after"),))))
+    await store.close()
+    again, count = await works(tmp_path)
+    await again.close()
+    assert count == before + 1
+    assert again.rescued is None
+
+
+def test_where_the_store_lies_is_looked_at() -> None:
+    mounts = "\n".join(
+        [
+            "/dev/sda1 / ext4 rw 0 0",
+            "filer:/pages /var/lib/pagerelay nfs4 rw 0 0",
+            "tmpfs /run tmpfs rw 0 0",
+            "/dev/sdb1 /var/lib/pagerelay/local\\040disk xfs rw 0 0",
+        ]
+    )
+
+    (remote,) = place_warnings(Path("/var/lib/pagerelay/data"), mounts)
+    assert "nfs4, a network file system" in remote
+    assert "give --storage.path a local disk" in remote
+    (forgets,) = place_warnings(Path("/run/pages"), mounts)
+    assert "forgotten at a restart" in forgets
+    assert place_warnings(Path("/srv/pages"), mounts) == ()
+    assert place_warnings(Path("/var/lib/pagerelay/local disk/data"), mounts) == ()
