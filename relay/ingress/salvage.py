@@ -1,7 +1,7 @@
 """Reads what is broken or foreign in a webhook body as far as anyone can: a page with holes beats no page."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Annotated, Any
@@ -79,9 +79,40 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _CONTROL = dict.fromkeys(range(32), "�") | {ord(space): " " for space in "\t\n\r"}
 
 
+_CONTROLS = re.compile(r"[\x00-\x1f]")
+_PIECE = 64 * 1024
+"""Bytes that are mended at a time: while one piece is worked on, no other thread gets a turn."""
+# Behind a quote nothing is cut in two: neither an escape nor a character. Nor where for as long as the longest escape
+# there was no backslash, before a byte that begins a character, or among bytes that cannot belong to one.
+_JOINT = re.compile(rb'"|[^\\]{12}(?=[^\x80-\xbf])|[\x80-\xbf]{12}')
+
+
 def mend(text: bytes) -> bytes:
     """Replace what is no UTF-8, lone surrogates and raw control characters; the same bytes where there is nothing."""
-    mended = text.decode("utf-8", "replace").translate(_CONTROL)
+    return b"".join([_mended(piece) for piece in _pieces(text)])
+
+
+def _pieces(text: bytes) -> Iterator[bytes]:
+    """Cut a text where each piece can be mended for itself."""
+    at = 0
+    while at < len(text):
+        end = _joint(text, at + _PIECE)
+        yield text[at:end]
+        at = end
+
+
+def _joint(text: bytes, at: int) -> int:
+    """Find where a text can be cut next; looks at a piece at a time as well."""
+    for start in range(at, len(text), _PIECE):
+        if found := _JOINT.search(text, start, start + _PIECE + 13):
+            return found.end()
+    return len(text)
+
+
+def _mended(piece: bytes) -> bytes:
+    mended = piece.decode("utf-8", "replace")
+    if _CONTROLS.search(mended):
+        mended = mended.translate(_CONTROL)
     if _SURROGATE.search(mended):
         mended = _ESCAPES.sub(lambda found: "�" if found["lone"] else found[0], mended)
     return mended.encode()

@@ -10,6 +10,7 @@ import resource
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import cast
 
 from aiohttp import web
 
@@ -170,15 +171,15 @@ class Handler(web.RequestHandler):
         """Whether any request was read."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        made = cast(asyncio.Transport, transport)  # uvloop's own kinds are not derived from it
         allowed = self._allowed_sans
-        if allowed is not None and allowed.isdisjoint(sans(transport.get_extra_info("peercert"))):
+        if allowed is not None and allowed.isdisjoint(sans(made.get_extra_info("peercert"))):
             self._force_close = True  # whatever it says is not listened to
             self._strange(self._place.peer)
-            transport.abort()
+            made.abort()
             return
-        self._place.handler, self._place.end = self, transport.abort
-        super().connection_made(transport)
+        self._place.handler, self._place.end = self, made.abort
+        super().connection_made(made)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._connections.leave(self._place)
