@@ -1,7 +1,7 @@
 """What a storm page says: how many pages were folded, by alertname, and the worst of their alerts. No templates."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from heapq import nsmallest
 from typing import Any
 
@@ -44,7 +44,7 @@ class Census:
         """Say how many pages are folded."""
         return len(self._homes)
 
-    def add(self, rows: Iterable[Stood]) -> None:
+    def add(self, rows: Sequence[Stood]) -> None:
         """Count some alerts more; a page counts once, whichever of its alerts comes first."""
         loud = [one for one in rows if not one.quiet]
         self.quiet += sum(1 for one in rows if one.quiet)

@@ -244,7 +244,7 @@ def test_entries_with_one_url_and_key_are_one_integration(tmp_path: Path) -> Non
     assert found.keys[first.integration].timeout == 1.5
     assert [warning.message for warning in found.warnings] == [
         "has the url and routing key of receivers[0].pagerduty_configs[0]: both are one integration, with one budget; "
-        "budget, timeout and http_config of the first one hold"
+        "budget, storm, timeout and http_config of the first one hold"
     ]
 
 

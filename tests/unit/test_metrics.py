@@ -113,7 +113,9 @@ def test_a_message_is_counted_by_status_severity_and_verdict() -> None:
     stray = Said(alert=Said(status="resolved"), placements=[], steps=[])
     draft = Said(entries=[paged, stray], repeated=7)
     plan = Said(
-        decisions=[Said(verdict=Verdict.OPENS), Said(verdict=Verdict.NOT_OURS)], suppressed=("silence", "hold", "hold")
+        decisions=[Said(verdict=Verdict.OPENS), Said(verdict=Verdict.NOT_OURS)],
+        suppressed=("silence", "hold", "hold"),
+        folded=(),
     )
 
     metrics.received(Said(source="main", truncated_alerts=3), draft, plan)
