@@ -25,6 +25,7 @@ from relay.intake import Intake
 from relay.logs import Log
 from relay.metrics import Metrics
 from relay.pagerduty.events import EventSender
+from relay.pausing import Pausing
 from relay.recall import Recall
 from relay.rendering import Renderer, read_sources
 from relay.rollcall import RollCall
@@ -57,6 +58,8 @@ class Relay:
     restless: bool = False
     now: Instant = NOON
     log: list[str] = field(default_factory=list)
+    rung: list[str] = field(default_factory=list)
+    """What the pause had to say of itself; "" when there was none any more."""
     keys: dict[str, Key] = field(default_factory=dict)
     store: SqliteStore = field(init=False)
     book: Rulebook = field(init=False)
@@ -65,6 +68,7 @@ class Relay:
     dispatcher: Dispatcher = field(init=False)
     silencer: Silencer = field(init=False)
     storms: Storms = field(init=False)
+    pausing: Pausing = field(init=False)
     answers: Answers = field(init=False)
     recall: Recall = field(init=False)
     metrics: Metrics = field(init=False)
@@ -219,6 +223,7 @@ class Relay:
         while True:
             before = len(self.sandbox.requests)
             await self.scheduler.tick()
+            await self.pausing.tick()
             await self._delivered()
             due = await self._due()
             if len(self.sandbox.requests) == before and (due is None or due > self.now):
@@ -231,9 +236,11 @@ class Relay:
     async def _due(self) -> Instant | None:
         """Say when something is next due."""
         known = [await self.store.next_judgement(), self.silencer.current.next_change(self.now)]
+        known += [pause.until for pause in self.pausing.current.values()]
         known += [
             max(due, self.now + SECOND // 2) if self._closed(integration) else due
             for integration, _, due in await self.store.heads(self.now)
+            if not self.pausing.of(integration)
         ]
         return min((at for at in known if at is not None), default=None)
 
@@ -260,7 +267,7 @@ class Relay:
     async def _busy(self) -> bool:
         for _ in range(2):  # what is on its way at the first look may be due again at the second
             heads = await self.store.heads(self.now)
-            ready = [due for integration, _, due in heads if not self._closed(integration)]
+            ready = [due for one, _, due in heads if not self._closed(one) and not self.pausing.of(one)]
             if any(due <= self.now for due in ready) or any((await self.store.counts()).in_flight.values()):
                 return True
         return False
@@ -291,6 +298,7 @@ class Relay:
             timeout=lambda _: 10 * SECOND,
             external_url="http://relay.example",
             judged=lambda: None,
+            paused=lambda integration: self.pausing.of(integration) is not None,
             metrics=metrics,
             log=log,
         )
@@ -298,6 +306,17 @@ class Relay:
             self.store, clock=self.clock, log=log, began=lambda silence: self.scheduler.silence_changed(silence)
         )
         await self.silencer.open()
+        self.pausing = Pausing(
+            self.store,
+            self.book,
+            clock=self.clock,
+            wake=self.dispatcher.wake,
+            ring=lambda reason, because: self.rung.append(because),
+            quiet=lambda reason: self.rung.append(""),
+            metrics=metrics,
+            log=log,
+        )
+        await self.pausing.open()
         clocks: dict[str, Any] = {"clock": self.clock, "wake": self.dispatcher.wake, "metrics": metrics, "log": log}
         clocks["silences"] = lambda: self.silencer.current
         clocks["rolls"] = RollCall()
@@ -312,6 +331,7 @@ class Relay:
             sources=recall.sources,
             silences=lambda: self.silencer.current,
             storms=self.storms,
+            paused=self.pausing.why,
         )
         await self._open_doors(metrics, log)
         running = asyncio.ensure_future(self.dispatcher.run())
@@ -339,6 +359,7 @@ class Relay:
             metrics=metrics,
             refresh_metrics=nothing,
             log=log,
+            pausing=lambda: self.pausing,
         )
         runner = make_runner(make_doors(doors))
         await runner.setup()
