@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check fix bench kills alertmanager clean
+.PHONY: help run demo test check fix bench kills fuzz power soak alertmanager clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -41,6 +41,15 @@ bench: $(STAMP) ## Measure the figures of docs/performance.md (ratios inside one
 
 kills: $(STAMP) ## 200 kill -9 at random moments under load: nothing lost
 	$(BIN)/python -m tests.kills --cycles 200
+
+fuzz: $(STAMP) ## 1,000,000 mutated bodies through the accept path, 50,000 at a running relay
+	$(BIN)/python -m tests.fuzz
+
+power: $(STAMP) ## 2,000 power cuts in a recorded run: nothing answered is lost
+	$(BIN)/python -m tests.faults.power
+
+soak: $(STAMP) ## 100,000 alerts at once, then 30 minutes of mixed load: memory stays bounded
+	$(BIN)/python -m tests.soak
 
 alertmanager:
 	@sh tests/install-alertmanager.sh

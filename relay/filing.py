@@ -109,7 +109,7 @@ class FilingRoom:
     def _templates(self) -> Mapping[Path, str] | None:
         try:
             found = msgspec.json.decode((self._storage / TEMPLATES).read_bytes(), type=dict[str, str])
-        except (OSError, msgspec.DecodeError):
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return None
         return {Path(file): text for file, text in found.items()}
 

@@ -116,7 +116,7 @@ class AlertmanagerClient:
             now = _date(response.headers.get("Date", ""))
         try:
             return (read(body) if len(body) < _SMALL else await asyncio.to_thread(read, body)), now
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _Unusable("its answer is not one of Alertmanager's API v2") from error
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:

@@ -149,7 +149,7 @@ class AlertAnswers:
 def _stated(raw: bytes) -> _Stated:
     try:
         return _decode(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return _Stated()
 
 

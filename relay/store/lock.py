@@ -105,5 +105,5 @@ def _write(descriptor: int, holder: Holder) -> None:
 def _read(directory: Path) -> Holder | None:
     try:
         return msgspec.json.decode((directory / FILE).read_bytes(), type=Holder)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None

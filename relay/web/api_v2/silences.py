@@ -118,7 +118,7 @@ def _posted(body: bytes) -> Posted:
         raise NotAsAgreed(422, "silence in body is required", 602)
     try:
         read = _decode(body) or _Body()
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _unreadable(str(error)) from None
     starts_at = None if read.starts_at is None else _time(read.starts_at)
     ends_at = None if read.ends_at is None else _time(read.ends_at)
