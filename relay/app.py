@@ -7,6 +7,7 @@ import random
 import signal
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -59,6 +60,8 @@ DRAIN = 8.0
 """Seconds that deliveries under way may take to end at shutdown."""
 SECRETS_EVERY = 5.0
 """Seconds between two looks at the files that hold secrets."""
+CLOCK_PATIENCE: Duration = 5 * SECOND
+"""How far the clock may be set back without a word: that much waits in no lane."""
 STORE_PATIENCE = 30.0
 """Seconds for which the store may take no writes before the relay pages about itself."""
 _SWITCH = 0.0005
@@ -138,6 +141,8 @@ class App:
         self._pass = Secret(token_hex(24))
         self._reloading = asyncio.Lock()
         self._store_well_at = time.monotonic()
+        self._ahead: Duration = 0
+        """How far the wall clock is ahead of one that is never set."""
         self._hung_up = False
         self._hang_ups: set[asyncio.Task[tuple[Problem, ...]]] = set()
         self._house: House | None = None
@@ -297,7 +302,7 @@ class App:
         for problem in place_warnings(self._settings.storage_path):
             self._log.warning("storage path", problem=problem)
         store.on_commit(lambda seconds, _: self._metrics.committed(seconds))
-        await store.clock_back(clock())
+        await self._clock_back(store)
         renderer = Renderer(_sources(filed))
         enquirer = AlertmanagerClient(resolver=Resolver())
         await asyncio.gather(renderer.start(), self._sender.start(), enquirer.start())
@@ -349,6 +354,7 @@ class App:
             external_url=self._settings.external_url,
             judged=lambda: nudges[0](),
             paused=lambda integration: pausing.of(integration) is not None,
+            ring=self._bell.ring,
             metrics=metrics,
             log=log,
         )
@@ -566,9 +572,12 @@ class App:
         """Read the secrets again whenever one of their files is another one."""
         while True:
             await asyncio.sleep(SECRETS_EVERY)
-            async with self._reloading:
-                if self._filed is not None and await asyncio.to_thread(self._files.changed):
-                    await self._take_secrets(self._filed, house)
+            try:
+                async with self._reloading:
+                    if self._filed is not None and await asyncio.to_thread(self._files.changed):
+                        await self._take_secrets(self._filed, house)
+            except Exception:  # whatever it is: pages must go on, with the secrets of before
+                self._log.error("reading secrets again failed, it tries again", error=traceback.format_exc())
 
     async def _take_secrets(self, before: Filed, house: "House") -> None:
         filed = await asyncio.to_thread(self._files.read_secrets, before)
@@ -621,7 +630,11 @@ class App:
             asked = time.monotonic()
             await asyncio.sleep(1)
             self._metrics.lagged(max(0.0, time.monotonic() - asked - 1))
-            await self._look_for_trouble(house)
+            try:
+                await self._look_at_clock(house)
+                await self._look_for_trouble(house)
+            except Exception:  # whatever it is: pages must go on
+                self._log.error("looking after itself failed, it tries again", error=traceback.format_exc())
 
     async def _look_after_store(self, house: "House") -> None:
         """Once a second: see whether the store takes writes, and write down what was paged while it took none."""
@@ -649,7 +662,25 @@ class App:
         with suppress(StoreError):
             await house.store.remember_integrations(remembered(house.intake.book.rules))
             await house.store.put_silences(tuple(house.silencer.current))
+            await house.pausing.keep()
         return ()
+
+    async def _clock_back(self, store: SqliteStore) -> None:
+        """What waits for longer than its own delay is due: the clock was set back since."""
+        rows = await store.clock_back(clock())
+        if rows:
+            self._bell.ring("clock_back", f"the clock was set back: what {_pages(rows)} waited for is due at once")
+
+    async def _look_at_clock(self, house: "House") -> None:
+        """See whether the wall clock was set back while nobody looked."""
+        ahead, before = clock() - steady(), self._ahead
+        self._ahead = ahead
+        if ahead < before - CLOCK_PATIENCE:
+            self._log.warning("the clock was set back", seconds=(before - ahead) // SECOND)
+            self._bell.ring("clock_back", f"the clock was set back by {(before - ahead) // SECOND} s")
+            with suppress(StoreError):
+                await house.store.clock_back(clock())
+                house.dispatcher.wake()
 
     async def _look_for_trouble(self, house: "House") -> None:
         """Ring for what the relay can see of itself, and stop ringing once it is over."""

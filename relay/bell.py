@@ -33,7 +33,15 @@ _WRITING = 3.0
 _SUMMARY = 1_000
 _CRITICAL = frozenset({"store_failing", "dead_letters"})
 _HAPPENS = frozenset(
-    {"store_corrupt", "body_too_large", "unknown_source", "auth_failures", "clock_back", "template_failing"}
+    {
+        "store_corrupt",
+        "body_too_large",
+        "body_refused",
+        "unknown_source",
+        "auth_failures",
+        "clock_back",
+        "template_failing",
+    }
 )
 
 

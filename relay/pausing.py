@@ -68,6 +68,11 @@ class Pausing(Rounds):
         self._known = {one.id: one for one in await self._store.pauses()}
         self._tell()
 
+    async def keep(self) -> None:
+        """Write down again what is known: the store is another one. Raises StoreError."""
+        async with self._writing:
+            await self._store.put_pauses(tuple(self._known.values()))
+
     def reloaded(self, book: Rulebook) -> None:
         """Go by the receivers of another configuration."""
         self._book = book

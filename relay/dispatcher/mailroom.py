@@ -86,6 +86,7 @@ class Dispatcher:
         external_url: str,
         judged: Callable[[], None],
         paused: Callable[[str], bool] = lambda integration: False,
+        ring: Callable[[str, str], None] = lambda reason, because: None,
         metrics: Metrics,
         log: Log,
         windows: dict[str, Window] | None = None,
@@ -102,6 +103,7 @@ class Dispatcher:
         self._external_url = external_url
         self._judged = judged
         self._paused = paused
+        self._ring = ring
         self._metrics = metrics
         self._log = log
         self._windows: dict[str, Window] = {} if windows is None else windows
@@ -218,7 +220,12 @@ class Dispatcher:
         room = IN_FLIGHT - self._flying[integration]
         if room <= 0:  # places that the other lanes cannot take
             lanes, room = lanes & {Lane.CRITICAL}, room + KEPT_FOR_CRITICALS
-        return self._window(integration).allot(lanes, steady, room)
+        window = self._window(integration)
+        allotted = window.allot(lanes, steady, room)
+        if allotted and Lane.CRITICAL not in lanes:  # one that is accepted before the claim goes with it
+            left = min(window.tokens(steady) - sum(allotted.values()), KEPT_FOR_CRITICALS)
+            allotted |= {Lane.CRITICAL: left} if left > 0 else {}
+        return allotted
 
     def _window(self, integration: str) -> Window:
         known = self.book.rules.integrations.get(integration)
@@ -313,6 +320,8 @@ class Dispatcher:
         )
         for field in rendered.failed_fields:
             self._metrics.template_failed(field)
+            because = f"the template of {field} fails for receiver {page.receiver}: its pages go out with a plain text"
+            self._ring("template_failing", because)
         began = self._steady()
         outcome: Outcome | None = None
         if not _equal(page, claim, digest):
