@@ -15,10 +15,11 @@ from msgspec.structs import replace
 from relay.alert import Instant, instant
 from relay.answers import Answers
 from relay.answers.alerts import AlertAnswers
-from relay.config import load, remembered
+from relay.config import Loaded, load, remembered
 from relay.config.operators import Operators
+from relay.config.web import WebConfig
 from relay.errors import Problem
-from relay.event import Delivered, Outcome
+from relay.event import Delivered, Outcome, Rejected
 from relay.intake import Accepted, Intake
 from relay.logs import Log
 from relay.metrics import Metrics
@@ -28,9 +29,10 @@ from relay.rules.delivery import settle, start
 from relay.rules.ledger import Claim, Want
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import Silence
+from relay.secret import Secret
 from relay.silencing import Silencer
 from relay.store import SqliteStore
-from relay.web import Doors, Entrance, Limits
+from relay.web import Doors, Entrance, Limits, Side
 
 KEY = "0123456789abcdef0123456789abcdef"
 CONFIG = f"""\
@@ -68,6 +70,12 @@ class House:
     """What to do in place of accepting a body."""
     log: list[str] = field(default_factory=list)
     operators: Operators | None = None
+    web: WebConfig = field(default_factory=WebConfig)
+    """What the web configuration says."""
+    loaded: Loaded = field(init=False)
+    own_pass: str = "the-pass-beside-the-store"
+    rung: dict[str, str] = field(default_factory=dict)
+    """Why the relay pages about itself, by reason."""
     began: list[Silence] = field(default_factory=list)
     """Silences that the scheduler was told of."""
     silencer: Silencer = field(init=False)
@@ -110,6 +118,12 @@ class House:
         claims = await self.store.claim(wants, self.now, lambda page: start(page, self.now, self.book, 10_000_000))
         return [await self._settle(claim, outcome or Delivered()) for claim in claims]
 
+    async def reject(self, words: str) -> None:
+        """Have PagerDuty refuse what is due, and its minimal event: it becomes a dead letter."""
+        for _ in range(2):
+            await self.deliver(Rejected("clientError", words))
+            self.now += 1_000_000
+
     async def _settle(self, claim: Claim, outcome: Outcome) -> Page:
         attempt, now = replace(claim.attempt, event=b'{"event_action":"trigger"}'), self.now
         return await self.store.settle(
@@ -140,11 +154,18 @@ def as_bytes(body: object) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def open_house(directory: Path, *, limits: Limits | None = None, config: str = CONFIG) -> AsyncIterator[House]:
+async def open_house(
+    directory: Path,
+    *,
+    limits: Limits | None = None,
+    config: str = CONFIG,
+    web: WebConfig | None = None,
+    side: Side = Side.ALL,
+) -> AsyncIterator[House]:
     """Open a house on a free port."""
-    house = House(directory, limits or Limits())
+    house = House(directory, limits or Limits(), web=web or WebConfig())
     (directory / "relay.yml").write_text(config)
-    loaded = load(directory / "relay.yml", {})
+    loaded = house.loaded = load(directory / "relay.yml", {})
     house.book = Rulebook(loaded.rules, loaded.keys)
     log = Log(house.clock, stream=house)  # type: ignore[arg-type]
     house.metrics, recall = Metrics("test"), Recall()
@@ -161,7 +182,7 @@ async def open_house(directory: Path, *, limits: Limits | None = None, config: s
     house.alerts = AlertAnswers(house.store, lambda: house.book, lambda: house.silencer.current, clock=house.clock)
     entrance = Entrance(_doors(house, log))
     try:
-        (house.url,) = await entrance.open([("127.0.0.1", 0)])
+        (house.url,) = await entrance.open([("127.0.0.1", 0)], side)
         house.port = int(house.url.rpartition(":")[2])
         async with aiohttp.ClientSession() as house.http:
             yield house
@@ -190,6 +211,9 @@ def _doors(house: House, log: Log) -> Doors:
     async def refresh() -> None:
         house.metrics.stored(up=True, size=await house.store.size_bytes())
 
+    def quiet(reason: str) -> None:
+        house.rung.pop(reason, None)
+
     stand = _Stand(house)
     return Doors(
         intake=lambda: stand if house.accept else house.intake,
@@ -203,4 +227,11 @@ def _doors(house: House, log: Log) -> Doors:
         operators=lambda: house.operators,
         silencer=lambda: house.silencer,
         alerts=lambda: house.alerts,
+        web=lambda: house.web,
+        sources=lambda: house.loaded.rules.sources,
+        credentials=lambda: house.loaded.credentials,
+        own_pass=Secret(house.own_pass),
+        ring=house.rung.__setitem__,
+        quiet=quiet,
+        clock=house.clock,
     )
