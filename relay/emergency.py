@@ -105,7 +105,7 @@ class Emergency:
         """
         if trouble is None and not self._slate:
             trouble = await self._failure(self._store.check())
-            if trouble is None:
+            if trouble is None and not self._slate:
                 return None
             self._log.error("the store takes no writes: pages go out past it, and senders come again", error=trouble)
         await self.take_over()
@@ -120,17 +120,19 @@ class Emergency:
     async def _failure(self, act: Coroutine[Any, Any, None]) -> str | None:
         """Do something with the store; say why it failed, or that it hangs."""
         doing = asyncio.ensure_future(act)
-        while not doing.done():
-            await asyncio.wait({doing}, timeout=1)
-            if not doing.done() and self._store.stuck_for() > HANGS:
-                doing.cancel()
-                await asyncio.wait({doing})
-                return f"a write has not ended for {HANGS:.0f} s: does the disk hang?"
-        error = doing.exception()
-        if error is None or isinstance(error, StoreError):
-            return None if error is None else str(error)
-        self._log.error("the store could not be looked after", error="".join(traceback.format_exception(error)))
-        return f"{type(error).__name__}: see the log"
+        try:
+            while not (await asyncio.wait({doing}, timeout=1))[0]:
+                if self._store.stuck_for() > HANGS:
+                    return f"a write has not ended for {HANGS:.0f} s: does the disk hang?"
+            await doing
+        except StoreError as error:
+            return str(error)
+        except Exception as error:  # whatever it is: it is tried again
+            self._log.error("the store could not be looked after", error=traceback.format_exc())
+            return f"{type(error).__name__}: see the log"
+        finally:
+            doing.cancel()
+        return None
 
     async def _recover(self, book: Rulebook) -> None:
         await self._prove()
@@ -238,6 +240,7 @@ class Emergency:
             self._slate.put(settled.page)
         if settled.attempt.outcome == "delivered":
             self._metrics.paged_past_the_store()
+            self._metrics.past_the_store(in_use=self.in_use)
             self._log.warning(
                 "paged while the store cannot be written",
                 page=short_id(attempt.page),

@@ -1,6 +1,5 @@
 """Opens the database file: for writing, for looking, and once per start to mend it and bring its schema up to date."""
 
-import getpass
 import os
 import re
 import sqlite3
@@ -19,6 +18,7 @@ from relay.store import aside, place
 from relay.store.aside import FILE, FRESH
 from relay.store.damage import UNREADABLE, Damaged, is_damage
 from relay.store.queries import query
+from relay.store.remedies import remedy
 from relay.store.salvage import Salvaged, salvage
 
 __all__ = ["FILE", "Rescued", "migrate", "migrations", "prepare", "reading", "replaced", "rescue", "writing"]
@@ -43,11 +43,15 @@ class Rescued(NamedTuple):
     """The name it was moved to."""
     salvaged: Salvaged | None
     """What was saved of it; None: nothing, the store began empty."""
+    copied: bool = False
+    """All that was in it is in the new one: its content was at hand, its file was not."""
 
     def __str__(self) -> str:
         saved = self.salvaged
         what = "nothing could be read, the store begins empty"
-        if saved is not None:
+        if self.copied:
+            what = "and all of it is kept"
+        elif saved is not None:
             which = "all" if saved.complete else "what could be read"
             what = f"{which} was saved: {saved.pages} pages, {saved.alerts} alerts"
         where = f"it was moved aside as {self.aside}, " if self.aside else ""
@@ -75,7 +79,7 @@ def prepare(directory: Path, stamp: Callable[[], str] = lambda: "0") -> Rescued 
         _bring_up(directory)
         return found
     except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
-        raise StoreError(f"the store in {directory} cannot be opened: {error}{_remedy(error, directory)}") from error
+        raise StoreError(f"the store in {directory} cannot be opened: {error}{remedy(error, directory)}") from error
 
 
 def rescue(directory: Path, stamp: Callable[[], str], because: str, *, empty: bool = False) -> Rescued:
@@ -172,22 +176,6 @@ def _names() -> frozenset[str]:
         for number, script in enumerate(migrations(), 1):
             db.executescript(f"{script}\n{_mark(number)}")
         return frozenset(name for (name,) in db.execute("SELECT name FROM sqlite_schema"))
-
-
-def _remedy(error: Exception, directory: Path) -> str:
-    """Say what to do about an error of the disk."""
-    words = str(error)
-    if isinstance(error, PermissionError) or "readonly" in words or "unable to open" in words:
-        with suppress(KeyError, OSError):
-            return f": it must be writable for {getpass.getuser()} (chown -R {getpass.getuser()} {directory})"
-        return f": it must be writable for user {os.getuid()} (chown -R {os.getuid()} {directory})"
-    if "read-only file system" in words.lower():
-        return ": give --storage.path a directory on a disk that can be written"
-    if "locked" in words:
-        return ": another program holds it; find it with `fuser` and end it"
-    if "full" in words or "No space" in words:
-        return ": make room on that disk"
-    return ""
 
 
 def writing(directory: Path) -> sqlite3.Connection:

@@ -11,6 +11,7 @@ import msgspec
 from relay.alert import Instant, moment
 from relay.errors import StoreBusy, StoreError
 from relay.store import place
+from relay.store.remedies import remedy
 
 FILE = "lock"
 
@@ -83,7 +84,7 @@ def _try(directory: Path) -> Lock | None:
         place.make(directory)
         descriptor = os.open(directory / FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StoreError(f"{directory} cannot be used for storage: {error}") from error
+        raise StoreError(f"{directory} cannot be used for storage: {error}{remedy(error, directory)}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -110,7 +110,7 @@ class Opening:
             with suppress(sqlite3.Error):
                 db.close()
         because = "the database file was deleted or replaced while the relay ran: its content was written anew"
-        self.on_rescue(Rescued(because, name, None))
+        self.on_rescue(Rescued(because, name, None, copied=True))
 
     def _rescue(self, db: sqlite3.Connection | None) -> None:
         if db is not None:
