@@ -280,7 +280,7 @@ class Machine(RuleBasedStateMachine):
                 assert not any(one.leaving for one in members if one.firing), "an alert never leaves"
 
 
-FAST = settings(max_examples=25, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck))
+FAST = settings(max_examples=15, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def test_nothing_that_was_folded_is_forgotten() -> None:
