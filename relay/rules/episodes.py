@@ -5,6 +5,7 @@ from msgspec.structs import replace
 from relay.alert import Duration, Instant
 from relay.event import Severity
 from relay.page import Page, State, Wanted
+from relay.rules.ladder import rearmed
 from relay.rules.pages import LIVE
 from relay.rules.rulebook import Rulebook
 from relay.rules.ruleset import Route
@@ -64,7 +65,7 @@ def revised(page: Page, now: Instant) -> Page:
     in_step = page.revision == page.sent_revision
     changed_at = now if in_step or not page.changed_at else page.changed_at
     page = replace(page, revision=page.revision + 1, changed_at=changed_at)
-    return replace(page, dead="", discarded="", minimal=False, failures=0) if page.dead else page
+    return rearmed(page) if page.dead else page
 
 
 def closed(page: Page, now: Instant, *, held: bool) -> tuple[Page, str]:

@@ -207,7 +207,7 @@ async def test_a_critical_overtakes_a_backlog_of_warnings(tmp_path: Path) -> Non
 
 async def test_pagerdutys_refusal_is_a_dead_letter_with_its_own_words(tmp_path: Path) -> None:
     async with works(tmp_path) as relay:
-        relay.sandbox.faults.add(Fault(status=400, body='{"errors": ["made up"]}', count=1))
+        relay.sandbox.faults.add(Fault(status=400, body='{"errors": ["made up"]}', count=2))
         await relay.fire(1)
 
         (page,) = await relay.until(lambda pages: any(page.dead for page in pages))

@@ -84,7 +84,7 @@ async def test_an_alert_whose_decisions_are_forgotten_is_explained_by_the_page_t
 
 async def test_a_dead_letter_is_explained_with_pagerdutys_words(house: House) -> None:
     await house.post(message(alert()))
-    await house.deliver(Rejected("clientError", "summary is missing"))
+    await house.reject("summary is missing")
 
     told = await _told(house, (await _page(house))["id"])
 

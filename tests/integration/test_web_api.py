@@ -95,7 +95,7 @@ async def test_a_page_that_resolves_unsent_is_superseded(house: House) -> None:
 
 async def test_a_dead_letter_says_what_pagerduty_said(house: House) -> None:
     await house.post(message(alert()))
-    await house.deliver(Rejected("clientError", "'payload.summary' is missing"))
+    await house.reject("'payload.summary' is missing")
 
     state, why = await _said(house)
     assert state == "dead letter"

@@ -25,13 +25,15 @@ from relay.rules.classify import classify
 from relay.rules.delivery import settle, start
 from relay.rules.judge import judge
 from relay.rules.ledger import Claim, Ledger, Lookup, Plan, Want
+from relay.rules.letters import revive
 from relay.rules.reload import look_again, place_again, rejudge, waits_for
 from relay.rules.rulebook import Rulebook
 from tests.model.engines import Dictionaries, Engine, Stored
+from tests.model.ladder import Ladder
 
 URL = "http://127.0.0.1:1/v2/enqueue"
 TIMEOUT = 10 * SECOND
-KEYS = {name: name * 32 for name in "abc"}
+KEYS = {name: name * 32 for name in "abcd"}
 
 ROUTES = {
     "as it was": "{receiver: a, group_by: [alertname]}",
@@ -49,6 +51,14 @@ ROUTES = {
     ),
     "all is critical": "{receiver: a, group_by: [alertname], severity: {default: critical}}",
     "another key": "{receiver: rotated, group_by: [alertname]}",
+    "with a spare": "{receiver: a, group_by: [alertname]}",
+    "payments elsewhere, with spares": (
+        "{receiver: a, group_by: [alertname], routes: [{matchers: ['team=\"payments\"'], receiver: b}]}"
+    ),
+}
+FALLBACKS = {
+    "with a spare": {"a": "spare"},
+    "payments elsewhere, with spares": {"a": "b", "b": "spare"},
 }
 
 NAMES = ("Down", "Slow")
@@ -67,8 +77,12 @@ def rulebooks() -> dict[str, Rulebook]:
     with tempfile.TemporaryDirectory() as folder:
         for name, route in ROUTES.items():
             receivers = [{"name": "nobody"}] + [
-                {"name": receiver, "pagerduty_configs": [{"routing_key": KEYS[key], "url": URL}]}
-                for receiver, key in (("a", "a"), ("b", "b"), ("rotated", "c"))
+                {
+                    "name": receiver,
+                    "fallback": FALLBACKS.get(name, {}).get(receiver),
+                    "pagerduty_configs": [{"routing_key": KEYS[key], "url": URL}],
+                }
+                for receiver, key in (("a", "a"), ("b", "b"), ("rotated", "c"), ("spare", "d"))
             ]
             file = Path(folder) / "relay.yml"
             file.write_text(f"route: {route}\nreceivers: {json.dumps(receivers)}\n")
@@ -81,7 +95,10 @@ def rulebooks() -> dict[str, Rulebook]:
 
 BOOKS = rulebooks()
 
-FATES = ("delivered", "delivered", "delivered", "answer lost", "lost", "throttled", "refused connection", "rejected")
+FATES = (
+    *("delivered", "delivered", "delivered", "answer lost", "lost", "throttled", "refused connection"),
+    *("rejected", "rejected", "key refused", "key refused"),
+)
 
 
 class Machine(RuleBasedStateMachine):
@@ -102,6 +119,7 @@ class Machine(RuleBasedStateMachine):
         self.open: set[tuple[str, str]] = set()
         self.sends: Counter[tuple[int, int, int]] = Counter()
         self.excuses: Counter[int] = Counter()
+        self.ladder = Ladder()
 
     def teardown(self) -> None:
         if not hasattr(self, "engine"):
@@ -111,8 +129,8 @@ class Machine(RuleBasedStateMachine):
         for name in NAMES:
             self.post(name, [(labels, False) for labels in ALERTS if labels["alertname"] == name], late=0)
         self.converge()
-        dead = {page.dedup_key for page in self.engine.pages() if page.dead}
-        assert {key for _, key in self.open} <= dead, "everything resolved, and yet PagerDuty holds something open"
+        assert not self.open, "everything resolved, and yet PagerDuty holds something open"
+        assert not any(page.dead for page in self.engine.pages()), "a dead letter of what is over"
         self.engine.close()
 
     # What happens
@@ -188,6 +206,9 @@ class Machine(RuleBasedStateMachine):
         if claim.attempt.action is Action.RESOLVE:
             assert page.wanted is not Wanted.OPEN
             return
+        assert claim.attempt.rung == self.ladder.started(page, claim.attempt, self.book), "it stands on another rung"
+        own = claim.attempt.integration == page.integration
+        assert own is not claim.attempt.rung.startswith("fallback"), "it goes to another receiver than its rung says"
         firing = {one.member.alert for one in claim.members if one.member.firing}
         assert page.wanted is Wanted.OPEN
         assert firing, "a page with nothing firing in it"
@@ -207,6 +228,7 @@ class Machine(RuleBasedStateMachine):
             "throttled": Retry("rateLimited", ambiguous=False),
             "refused connection": Retry("network", ambiguous=False),
             "rejected": Rejected("clientError", "made up"),
+            "key refused": Retry("authError", ambiguous=False, configuration=True),
         }
         if fate != "delivered":
             self.excuses[claim.page.id] += 1
@@ -226,11 +248,28 @@ class Machine(RuleBasedStateMachine):
     @rule(which=st.integers(0, 9), jitter=st.floats(0, 0.99))
     def settle(self, which: int, jitter: float) -> None:
         claim, outcome = self.answered.pop(which % len(self.answered))
+        before, _ = self.engine.page(claim.page.id)
+        if claim.attempt.action is Action.TRIGGER:
+            self.ladder.answered(before, claim.attempt, outcome, self.book, self.now)
+        elif isinstance(outcome, Delivered):
+            self.ladder.resolved(before, claim.attempt)
         self.engine.settle(
             claim.attempt,
             lambda page: settle(page, claim.attempt, outcome, self.now, jitter=jitter, digest="d", book=self.book),
             self.now,
         )
+
+    @rule(fate=st.sampled_from(("rejected", "key refused")), rounds=st.integers(1, 5))
+    def pagerduty_refuses(self, fate: str, rounds: int) -> None:
+        """Everything that is due is refused, over and over: what falls, falls deep."""
+        for _ in range(rounds):
+            self.claim(4)
+            self.claim(4)  # what turns to its fallback is claimed there
+            while self.flying:
+                self.pagerduty_answers(0, fate)
+            while self.answered:
+                self.settle(0, 0.5)
+            self.now += (1 if fate == "rejected" else 45) * SECOND
 
     @rule()
     def crash(self) -> None:
@@ -246,8 +285,15 @@ class Machine(RuleBasedStateMachine):
         assert known == set(self.book.keys)
         again = place_again(self.engine.firing(), self.book)
         self.engine.keep(again.lookup, lambda ledger: rejudge(again, ledger, self.now, self.book))
+        for page in [one for one in self.engine.pages() if one.dead]:
+            must = self.ladder.reloaded(page, self.book)
+            self.engine.keep(Lookup(pages=(page.id,)), partial(self._revived, page.id))
+            assert bool(self.engine.page(page.id)[0].dead) is not must, "what it was refused with is another by now"
         for page in self.engine.pages():
             self.excuses[page.id] += 1  # an edit may say the same thing to the same page once more
+
+    def _revived(self, number: int, ledger: Ledger) -> Plan:
+        return revive(number, ledger, self.now, self.book)
 
     @rule()
     def look_again(self) -> None:
