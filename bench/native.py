@@ -123,7 +123,7 @@ def n1(bench: Bench, scale: Scale) -> list[Row]:
     """A storm that is over while most of it still waits behind the rate limit."""
     if not has_alertmanager("N1"):
         return []
-    warnings, ends = scale.of(1_000, 40), 15 * scale.share
+    warnings, ends = scale.of(1_000, 16), 15 * scale.share
     sides = ((by_itself(bench, _interval(scale)), _ALONE), (with_relay(bench, _interval(scale)), _RELAY))
     names = [f"w{number}" for number in range(warnings)]
     changes = [Change(0.0, name) for name in names] + [Change(ends, name, fires=False) for name in names]
@@ -151,13 +151,13 @@ def n2(bench: Bench, scale: Scale) -> list[Row]:
     """`kill -9` in the middle of a storm, of Alertmanager alone and of the relay; each comes back after 2 s."""
     if not has_alertmanager("N2"):
         return []
-    alerts, kill = scale.of(600, 30), 10 * scale.share
+    alerts, kill = scale.of(600, 12), 10 * scale.share
     sides = ((by_itself(bench, _interval(scale)), _ALONE), (with_relay(bench, _interval(scale)), _RELAY))
     changes = list(_ending(alerts, kill))
     killers = [threading.Thread(target=_kill, args=(bench, side, kill)) for side, _ in sides]
     for killer in killers:
         killer.start()
-    _play([side for side, _ in sides], changes, seconds=_settling(scale, alerts), again=RESEND * max(scale.share, 0.2))
+    _play([side for side, _ in sides], changes, seconds=_settling(scale, alerts), again=RESEND * max(scale.share, 0.1))
     for killer in killers:
         killer.join()
     firing = {change.instance for change in changes} - {change.instance for change in changes if not change.fires}
@@ -204,7 +204,7 @@ def _interval(scale: Scale) -> str:
 
 def _settling(scale: Scale, alerts: int) -> float:
     """Say for how long all is watched: until every alert was opened and closed, and some rounds of updates more."""
-    return 2 * alerts / RATE / 0.75 + 3 * SCALED_INTERVAL * max(scale.share, 0.2)
+    return 2 * alerts / RATE / 0.75 + 3 * SCALED_INTERVAL * max(scale.share, 0.1)
 
 
 def _play(

@@ -12,9 +12,9 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-import relay.app
 from relay.__main__ import main
-from relay.web import Doors, make_app
+from relay.web import Doors, listening
+from relay.web.routes import Route, Side, make_app
 
 _LOOKS_EVERY = 0.001
 
@@ -51,8 +51,8 @@ class Probe:
         return 0.0, self._most
 
 
-def _probed(doors: Doors) -> web.Application:
-    app, probe = make_app(doors), Probe()
+def _probed(doors: Doors, side: Side, routes: tuple[Route, ...]) -> web.Application:
+    app, probe = make_app(doors, side, routes), Probe()
 
     async def run(_: web.Application) -> AsyncIterator[None]:
         task = asyncio.create_task(probe.run())
@@ -74,5 +74,5 @@ def _probed(doors: Doors) -> web.Application:
 
 
 if __name__ == "__main__":
-    vars(relay.app)["make_app"] = _probed
+    vars(listening)["make_app"] = _probed
     main()

@@ -1,6 +1,6 @@
 """How long criticals waited beside what else was sent: the arithmetic of the storm. Pure; times are in seconds."""
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,45 +24,45 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A time in which at least one critical waited."""
+    """A time in which criticals waited."""
 
     start: float
     end: float
     criticals: int
     """How many of them left in it."""
     others: int
-    """How many calls of other lanes came in at the stand-in meanwhile."""
+    """How many calls of other lanes were taken in hand meanwhile."""
+
+    @property
+    def seconds(self) -> float:
+        """Say how long it was."""
+        return self.end - self.start
 
 
-def found_free(waits: Sequence[Wait], calls: Sequence[float], events: int, within: float) -> list[Wait]:
-    """Say which criticals came when their integration could take one more call at once.
+def found_free(waits: Sequence[Wait], reserve: int, within: float) -> list[Wait]:
+    """Say which criticals found a place of the reserve free.
 
-    `calls` are the times of every call that was taken, in order: fewer than `events` of them lie in the time `within`
-    before, those counted that were waiting ahead.
+    That is where fewer than `reserve` others were waiting ahead of it or had left in the time `within` before it came.
     """
-    free = []
-    for wait in waits:
-        recent = bisect_right(calls, wait.since) - bisect_right(calls, wait.since - within)
-        ahead = sum(_before(one, wait) and one.sent > wait.since for one in waits)
-        if recent + ahead < events:
-            free.append(wait)
-    return free
+    return [
+        wait for wait in waits if sum(_before(one, wait) and one.sent > wait.since - within for one in waits) < reserve
+    ]
 
 
-def stretches(waits: Sequence[Wait], others: Sequence[float], *, grace: float) -> list[Stretch]:
-    """Join the times in which criticals waited; `others` are the times of calls of other lanes, in order.
+def stretches(waits: Sequence[Wait], others: Sequence[float], *, gap: float) -> list[Stretch]:
+    """Find the times in which criticals waited; those with less than `gap` seconds between them are one.
 
-    What comes in within `grace` seconds of a stretch's start was under way before.
+    `others` are the times, in order, at which calls of other lanes were taken in hand.
     """
     joined: list[list[Wait]] = []
     end = 0.0
     for wait in sorted(waits, key=lambda one: one.since):
-        if joined and wait.since <= end:
+        if joined and wait.since - end < gap:
             joined[-1].append(wait)
         else:
             joined.append([wait])
         end = max(end, wait.sent)
-    return [_stretch(some, others, grace) for some in joined]
+    return [_stretch(some, others) for some in joined]
 
 
 def overtaken(waits: Sequence[Wait]) -> float:
@@ -89,7 +89,6 @@ def _before(one: Wait, other: Wait) -> bool:
     return one is not other and (one.since, one.sent) < (other.since, other.sent)
 
 
-def _stretch(waits: Sequence[Wait], others: Sequence[float], grace: float) -> Stretch:
+def _stretch(waits: Sequence[Wait], others: Sequence[float]) -> Stretch:
     start, end = waits[0].since, max(wait.sent for wait in waits)
-    beside = max(0, bisect_left(others, end) - bisect_left(others, start + grace))
-    return Stretch(start, end, len(waits), beside)
+    return Stretch(start, end, len(waits), bisect_left(others, end) - bisect_left(others, start))

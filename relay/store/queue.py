@@ -8,8 +8,11 @@ from typing import Generic, Protocol, TypeVar
 class Weighed(Protocol):
     """What can wait: work that looks at so many alerts."""
 
-    alerts: int
-    ahead: bool
+    @property
+    def alerts(self) -> int: ...
+
+    @property
+    def ahead(self) -> bool: ...
 
 
 Request = TypeVar("Request", bound=Weighed)
