@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check fix bench kills fuzz power soak alertmanager clean
+.PHONY: help run demo test check fix bench storm kills fuzz power soak alertmanager clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ fix: $(STAMP) ## Format and mend what can be mended by itself
 
 bench: $(STAMP) ## Measure the figures of docs/performance.md (ratios inside one run)
 	$(BIN)/python -m bench
+
+storm: $(STAMP) ## 100,000 alerts in 100 webhooks with 100 criticals among them, storms folded and not
+	$(BIN)/python -m bench.storm
 
 kills: $(STAMP) ## 200 kill -9 at random moments under load: nothing lost
 	$(BIN)/python -m tests.kills --cycles 200
