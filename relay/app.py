@@ -30,7 +30,7 @@ from relay.config.operators import Operators
 from relay.config.web import WebConfig
 from relay.dispatcher import Dispatcher
 from relay.emergency import Emergency
-from relay.errors import BadConfig, Problem, RelayError, StoreError
+from relay.errors import BadConfig, Problem, RelayError, StoreAway, StoreError
 from relay.evidence import Evidence
 from relay.filing import COPY, Filed, FilingRoom
 from relay.intake import Intake
@@ -297,7 +297,7 @@ class App:
         return lock
 
     async def _open(self, filed: Filed, stack: AsyncExitStack) -> "House":
-        store = await SqliteStore.open(self._settings.storage_path, clock)
+        store = await self._open_store()
         stack.push_async_callback(store.close)
         for problem in place_warnings(self._settings.storage_path):
             self._log.warning("storage path", problem=problem)
@@ -328,8 +328,25 @@ class App:
         await house.pulse.start()
         stack.push_async_callback(house.pulse.close)
         await self._now_in_force(filed)
+        if not filed.instead_of:
+            self._bell.quiet("config_last_good")
         self._metrics.reloaded(ok=not filed.instead_of, at=clock(), fingerprint=bound.book.rules.fingerprint)
         return house
+
+    async def _open_store(self) -> SqliteStore:
+        """Open the store; while it is locked, or its disk full, wait for it rather than be started over and over."""
+        said = ""
+        while True:
+            try:
+                return await SqliteStore.open(self._settings.storage_path, clock)
+            except StoreAway as error:
+                self._not_ready = str(error)
+                if said != str(error):
+                    self._log.error("the store cannot be opened yet, it is tried again", error=str(error))
+                said = str(error)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), 1)
+                raise StoreError(f"told to stop before the store could be opened: {said}")
 
     def _wire(
         self,

@@ -20,6 +20,8 @@ from relay.store import Counts
 EVERY: Duration = MINUTE
 LATE: Duration = MINUTE
 """A critical that waits for so long to be sent keeps the pulse back."""
+_WRITING = 10.0
+"""Seconds that the store may take."""
 _TIMEOUT = aiohttp.ClientTimeout(total=10.0, connect=5.0)
 
 
@@ -104,8 +106,11 @@ class Pulse(Rounds):
             return paused
         now = self._clock()
         try:
-            await self._store.beat(now)
-            counts = await self._store.counts()
+            async with asyncio.timeout(_WRITING):
+                await self._store.beat(now)
+                counts = await self._store.counts()
+        except TimeoutError:
+            return "the store does not answer"
         except StoreError as error:
             return str(error)
         oldest = counts.oldest.get(Lane.CRITICAL)
@@ -120,7 +125,7 @@ class Pulse(Rounds):
         """Make the call; say why it was not answered as it should be, without the address."""
         assert self._session is not None, "start() comes first"
         try:
-            async with asyncio.timeout(10.0), self._session.get(url.reveal(), allow_redirects=False) as response:
+            async with self._session.get(url.reveal(), allow_redirects=False) as response:
                 return "" if 200 <= response.status < 300 else f"HTTP {response.status}"
         except TimeoutError:
             return "no answer in time"

@@ -1,6 +1,7 @@
 """A reload in the whole relay: it changes everything or nothing, and no page waits for it."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
@@ -12,11 +13,13 @@ from aiohttp.test_utils import TestServer
 from relay.app import App, House, Settings
 from relay.errors import StoreError
 from relay.sandbox.app import SANDBOX, make_app
+from relay.sandbox.faults import Fault
 from relay.secret import Secret, key_id
 from relay.store import acquire
 from tests.integration.house import alert, as_bytes, message
 
 OLD, NEW = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
+REFUSED = {"status": "invalid event", "message": "Event object is invalid", "errors": ["Length of 'dedup_key' is odd"]}
 PROMPT = 5.0
 """Seconds: the least that a key which is not at hand costs is 30."""
 
@@ -43,15 +46,31 @@ class Scene:
         assert self.app._house is not None
         return self.app._house
 
-    def configure(self, key: str) -> None:
-        self._file.write_text(
-            f"global: {{pagerduty_url: '{self._url}'}}\n"
-            "route: {receiver: team, group_by: [alertname]}\n"
-            f"receivers: [{{name: team, pagerduty_configs: [{{routing_key: {key}}}]}}]\n"
-        )
+    def configure(self, key: str, receiver: str = "team", meta: str = "", description: str = "") -> None:
+        entries = [{"name": receiver, "pagerduty_configs": [{"routing_key": key}]}]
+        said = {"pagerduty_url": self._url}
+        if description:
+            entries[0]["pagerduty_configs"][0]["description"] = description  # type: ignore[index]
+        if meta:
+            entries.append({"name": "us", "pagerduty_configs": [{"routing_key": meta}]})
+            said["meta_receiver"] = "us"
+        route = {"receiver": receiver, "group_by": ["alertname"]}
+        self._file.write_text(json.dumps({"global": said, "route": route, "receivers": entries}))
+
+    @property
+    def open(self) -> set[str]:
+        """Dedup keys that are open at PagerDuty."""
+        return {alert.dedup_key for alert in self._sandbox[SANDBOX].open_alerts}
+
+    def refuse(self, key: str) -> None:
+        """Have PagerDuty refuse every event under a key."""
+        self._sandbox[SANDBOX].faults.add(Fault(status=400, key=key, body=json.dumps(REFUSED)))
 
     async def fire(self, name: str) -> None:
         await self.house.intake.accept(as_bytes(message(alert(name), key=name)), "")
+
+    async def resolve(self, name: str) -> None:
+        await self.house.intake.accept(as_bytes(message(alert(name, "resolved"), key=name)), "")
 
     async def opened(self, count: int) -> None:
         await until(lambda: len(self._sandbox[SANDBOX].open_alerts) >= count, PROMPT)
@@ -104,6 +123,36 @@ async def test_what_fires_while_a_key_is_rotated_is_sent_at_once(scene: Scene, m
     assert all(problem.warning for problem in await scene.app.reload())
     await scene.fire("After")
     await scene.opened(3)
+
+
+async def test_a_receiver_that_a_reload_removes_still_gets_the_resolves_of_its_pages(scene: Scene) -> None:
+    await scene.fire("Before")
+    await scene.opened(1)
+    scene.configure(NEW, receiver="crew")
+
+    told = await scene.app.reload()
+    await scene.resolve("Before")
+
+    assert [problem.warning for problem in told] == [True]
+    assert "1 page open on a routing key that the file does not name any more" in told[0].message
+    await until(lambda: not scene.open, PROMPT)
+
+
+async def test_a_dead_letter_rings_the_bell(scene: Scene) -> None:
+    scene.configure(OLD, meta=NEW)
+    assert await scene.app.reload() == ()
+    scene.refuse(OLD)
+    await scene.fire("Refused")
+
+    await until(lambda: "pagerelay/dead_letters" in scene.open, 4 * PROMPT)
+
+
+async def test_a_template_that_fails_rings_the_bell(scene: Scene) -> None:
+    scene.configure(OLD, meta=NEW, description="{{ 1 // (alerts|length - alerts|length) }}")
+    assert await scene.app.reload() == ()
+    await scene.fire("Undressed")
+
+    await until(lambda: {"pagerelay/template_failing"} < scene.open, PROMPT)
 
 
 async def test_a_hang_up_while_it_waits_for_the_storage_path_counts_once_it_is_open(tmp_path: Path) -> None:
