@@ -36,6 +36,10 @@ class StoreError(NotTaken):
     """The store cannot be read or written."""
 
 
+class StoreAway(StoreError):
+    """The store cannot be used now, and may be later: locked, full, an error of the disk."""
+
+
 class PageGone(StoreError):
     """A page is not in the store any more: what was to be written of it has no place."""
 

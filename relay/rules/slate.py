@@ -16,8 +16,8 @@ from relay.rules.pages import next_step
 MOST_ALERTS = 20_000
 MOST_BYTES = 32 * 1024 * 1024
 """Of what alerts state."""
-_EVICTED = 0.1
-"""Part of the pages that is forgotten at once when there is no more room."""
+_KEPT = 0.9
+"""Part of that which is kept when there is no more room."""
 
 NEW = (Lane.CRITICAL, Lane.ERROR, Lane.WARNING)
 """Lanes in which pages wait to be opened."""
@@ -173,7 +173,9 @@ class Slate:
                 return -1, page.last_sent_at
             return order.get(page.lane or Lane.WARNING, 0), -page.due_at
 
-        for page in sorted(pages, key=worth)[: max(1, int(len(pages) * _EVICTED))]:
+        for page in sorted(pages, key=worth):
+            if len(self._alerts) <= MOST_ALERTS * _KEPT and self._bytes <= MOST_BYTES * _KEPT:
+                return
             self._forget(page.id)
 
     def _forget(self, page: int) -> None:

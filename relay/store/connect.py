@@ -13,7 +13,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from relay import failpoints
-from relay.errors import StoreError
+from relay.errors import StoreAway, StoreError
 from relay.store import aside, place
 from relay.store.aside import FILE, FRESH
 from relay.store.damage import UNREADABLE, Damaged, is_damage
@@ -31,6 +31,7 @@ _WAL_BLOCKS = 4_000
 """Blocks in the log before they are copied home (16 MiB): rows lie at random, so waiting lets writes of one merge."""
 _WAL_BYTES_KEPT = 64 * 1024 * 1024
 _STATEMENTS = 256
+_PASSING = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 _CHECK_SECONDS = 2.0
 """How long the check at a start may take; a file too large for that is taken as it is."""
 
@@ -79,7 +80,9 @@ def prepare(directory: Path, stamp: Callable[[], str] = lambda: "0") -> Rescued 
         _bring_up(directory)
         return found
     except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
-        raise StoreError(f"the store in {directory} cannot be opened: {error}{remedy(error, directory)}") from error
+        passing = getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING
+        kind = StoreAway if passing else StoreError
+        raise kind(f"the store in {directory} cannot be opened: {error}{remedy(error, directory)}") from error
 
 
 def rescue(directory: Path, stamp: Callable[[], str], because: str, *, empty: bool = False) -> Rescued:

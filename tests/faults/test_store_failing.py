@@ -228,6 +228,17 @@ def test_a_database_that_is_garbage_at_the_start_is_moved_aside_and_said(scene: 
     assert aside.read_bytes().startswith(b"garbage")
 
 
+def test_a_relay_started_on_a_locked_store_waits_for_it(scene: Scene) -> None:
+    relay = scene.relay()
+    relay.stop()
+    with locked(relay):
+        relay.spawn()
+        wait_for(lambda: "it is tried again" in relay.output(), "it says that the store is locked")
+        assert not relay.ready()
+        assert relay.running
+    wait_for(relay.ready, "it serves")
+
+
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root to become somebody else")
 @pytest.mark.parametrize("whose", ["directory", "file"])
 def test_a_store_that_belongs_to_somebody_else_says_what_to_do(tmp_path: Path, whose: str) -> None:

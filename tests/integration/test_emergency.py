@@ -1,0 +1,253 @@
+"""The emergency exit by itself: what it pages while the store cannot be written, and what it writes once it can."""
+
+import asyncio
+import io
+import sqlite3
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay.alert import DAY, HOUR, MINUTE, SECOND, Instant
+from relay.config import load, remembered
+from relay.emergency import Emergency
+from relay.errors import StoreError
+from relay.event import Action, Delivered, Outcome, Retry
+from relay.ingress.alertmanager import parse
+from relay.intake import Intake
+from relay.logs import Log
+from relay.metrics import Metrics
+from relay.page import Lane, Page, State, Wanted
+from relay.recall import Recall
+from relay.rules import slate
+from relay.rules.classify import classify
+from relay.rules.delivery import settle, start
+from relay.rules.ledger import Ledger, Lookup, Want
+from relay.rules.matchers import Matcher
+from relay.rules.reload import place_again, rejudge
+from relay.rules.rulebook import Rulebook
+from relay.rules.silences import Silence, Silences
+from relay.rules.staleness import Listening
+from relay.store import SqliteStore, connect
+from tests.integration.house import CONFIG, NOON, alert, as_bytes, message
+
+
+@dataclass
+class Exit:
+    """An emergency exit, a store, and a clock."""
+
+    directory: Path
+    store: SqliteStore
+    book: Rulebook
+    now: Instant = NOON
+    silences: Silences = field(default_factory=Silences)
+    log: io.StringIO = field(default_factory=io.StringIO)
+    emergency: Emergency = field(init=False)
+    metrics: Metrics = field(default_factory=lambda: Metrics("test"))
+
+    def __post_init__(self) -> None:
+        async def prove() -> None:
+            await self.store.remember_integrations(remembered(self.book.rules))
+
+        self.emergency = Emergency(
+            self.store,
+            clock=lambda: self.now,
+            silences=lambda: self.silences,
+            prove=prove,
+            metrics=self.metrics,
+            log=Log(lambda: self.now, stream=self.log),
+        )
+
+    async def page(self, *alerts: Mapping[str, Any], key: str = "group") -> None:
+        """Have a body paged."""
+        draft = classify(parse(as_bytes(message(*map(dict, alerts), key=key)), ""), self.book)
+        await self.emergency.page(draft, self.book)
+
+    async def deliver(self, outcome: Outcome | None = None) -> list[tuple[str, str]]:
+        """Carry every due page to PagerDuty; return (severity, dedup key) of each call, in order."""
+        wants = [Want(one, lane, 500) for one in self.book.rules.integrations for lane in Lane]
+        claims = await self.emergency.claim(wants, self.now, lambda page: start(page, self.now, self.book, 10 * SECOND))
+        for claim in claims:
+            assert claim.attempt.action is Action.TRIGGER
+            assert claim.members, "a page shows who fires"
+
+            def done(page: Page, attempt: Any = claim.attempt) -> Any:
+                taken = outcome or Delivered()
+                return settle(page, attempt, taken, self.now, jitter=0.5, digest="d", book=self.book)
+
+            await self.emergency.settle(claim.attempt, done, self.now)
+        return [(claim.page.severity.value, claim.page.group_key) for claim in claims]
+
+    async def ledger(self) -> Mapping[str, Page]:
+        """Every page of the store, by the name of its group."""
+        return {page.group_key: page for page in await self.store.pages(limit=1_000)}
+
+    def locked(self) -> "closing[sqlite3.Connection]":
+        """Hold the store's write lock until the end."""
+        other = sqlite3.connect(self.directory / connect.FILE, isolation_level=None, check_same_thread=False)
+        other.execute("BEGIN EXCLUSIVE")
+        return closing(other)
+
+
+@pytest.fixture
+async def exit_(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Exit]:
+    monkeypatch.setattr(connect, "_BUSY_SECONDS", 0.05)
+    (tmp_path / "relay.yml").write_text(CONFIG)
+    loaded = load(tmp_path / "relay.yml", {})
+    store = await SqliteStore.open(tmp_path)
+    yield Exit(tmp_path, store, Rulebook(loaded.rules, loaded.keys))
+    await store.close()
+
+
+def named(name: str) -> str:
+    return f'{{}}:{{alertname="{name}"}}'
+
+
+async def test_each_page_goes_once_and_is_written_as_unknown(exit_: Exit) -> None:
+    for _ in range(3):
+        await exit_.page(alert("A", instance="1"), alert("A", instance="2"), alert("B", severity="page"))
+    assert sorted(await exit_.deliver()) == [("critical", named("A")), ("error", named("B"))]
+    await exit_.page(alert("A", instance="1"), alert("A", instance="2"), alert("B", severity="page"))
+    assert await exit_.deliver() == []
+
+    assert await exit_.emergency.recover(exit_.book) == 2
+    pages = await exit_.ledger()
+    assert {name: (page.wanted, page.delivered, page.lane) for name, page in pages.items()} == {
+        named("A"): (Wanted.OPEN, State.UNKNOWN_TRIGGER, Lane.CRITICAL),
+        named("B"): (Wanted.OPEN, State.UNKNOWN_TRIGGER, Lane.ERROR),
+    }
+    assert pages[named("A")].firing == 2
+    assert not exit_.emergency.in_use
+
+
+async def test_what_failed_is_tried_again_and_what_was_never_taken_is_not_written(exit_: Exit) -> None:
+    await exit_.page(alert("A"))
+    refused = Retry("rateLimited", after=5 * SECOND, ambiguous=False)
+    assert await exit_.deliver(refused) == [("critical", named("A"))]
+    assert await exit_.deliver() == []
+    assert await exit_.emergency.recover(exit_.book) == 0
+
+    await exit_.page(alert("A"))
+    await exit_.deliver(Retry("timeout", ambiguous=True))
+    exit_.now += 2 * SECOND
+    assert await exit_.deliver() == [("critical", named("A"))]
+    assert await exit_.emergency.recover(exit_.book) == 1
+
+
+async def test_what_nobody_names_again_is_stale_one_repeat_interval_after_the_recovery(exit_: Exit) -> None:
+    await exit_.page(alert("A"), alert("B"))
+    await exit_.deliver()
+    exit_.now += HOUR
+    await exit_.emergency.recover(exit_.book)
+    held = {one.id: one for one in await exit_.store.firing(-1, 10)}
+    assert {one.stale_after for one in held.values()} == {4 * HOUR}
+    assert {one.judge_at for one in held.values()} == {exit_.now + 4 * HOUR}
+
+    intake = Intake(
+        exit_.store, exit_.book, Recall(), clock=lambda: exit_.now, wake=lambda: None, metrics=exit_.metrics,
+        log=Log(lambda: exit_.now, stream=exit_.log),
+    )  # fmt: skip
+    await intake.accept(as_bytes(message(alert("A"), key="group")), "")
+    exit_.now += 4 * HOUR
+    again = place_again(await exit_.store.firing(-1, 10), exit_.book)
+    listening = Listening(NOON, {"": exit_.now}, {"": NOON})
+    await exit_.store.keep(
+        again.lookup, lambda ledger: rejudge(again, ledger, exit_.now, exit_.book, listening=listening)
+    )
+
+    stale = {one.raw: one.stale_at for one in await exit_.store.firing(-1, 10)}
+    assert sorted(bool(at) for raw, at in stale.items() if b'"A"' in raw) == [False]
+    assert sorted(bool(at) for raw, at in stale.items() if b'"B"' in raw) == [True]
+    assert all(page.wanted is Wanted.OPEN for page in (await exit_.ledger()).values())
+
+
+async def test_silences_count_though_the_store_cannot_be_read(exit_: Exit) -> None:
+    matcher = Matcher("=", "alertname", "A")
+    exit_.silences = Silences([Silence("s", (matcher,), NOON - MINUTE, NOON + DAY, NOON - MINUTE, "anna", "disk swap")])
+    await exit_.store.close()
+    await exit_.page(alert("A"), alert("B"))
+
+    assert await exit_.deliver() == [("critical", named("B"))]
+    assert "the store cannot even be read" in exit_.log.getvalue()
+
+
+async def test_an_alert_the_store_knows_is_not_paged_again(exit_: Exit) -> None:
+    intake = Intake(
+        exit_.store, exit_.book, Recall(), clock=lambda: exit_.now, wake=lambda: None, metrics=exit_.metrics,
+        log=Log(lambda: exit_.now, stream=exit_.log), past_the_store=exit_.emergency.page,
+    )  # fmt: skip
+    await intake.accept(as_bytes(message(alert("A"), key="group")), "")
+    wants = [Want(one, lane, 9) for one in exit_.book.rules.integrations for lane in Lane]
+    (claim,) = await exit_.store.claim(wants, exit_.now, lambda page: start(page, exit_.now, exit_.book, SECOND))
+    await exit_.store.settle(
+        claim.attempt,
+        lambda page: settle(page, claim.attempt, Delivered(), exit_.now, jitter=0, digest="", book=exit_.book),
+        exit_.now,
+    )
+
+    with exit_.locked():
+        for _ in range(2):
+            with pytest.raises(StoreError, match="locked"):
+                await intake.accept(as_bytes(message(alert("A"), alert("C"), key="group")), "")
+        assert await exit_.deliver() == [("critical", named("C"))]
+        assert await exit_.emergency.look_after(intake.trouble, exit_.book) is not None
+    assert await exit_.emergency.look_after(intake.trouble, exit_.book) is None
+
+    pages = await exit_.ledger()
+    assert pages[named("A")].delivered is State.OPEN
+    assert pages[named("C")].delivered is State.UNKNOWN_TRIGGER
+
+
+async def test_what_got_worse_meanwhile_is_one_incident_in_the_end(exit_: Exit) -> None:
+    """The linked page that a rise opened is closed once the first says all of it."""
+    low = {"severity": "warning", "team": "x"}
+    await exit_.page(alert("A", **low))
+    assert [one for one, _ in await exit_.deliver()] == ["warning"]
+    exit_.now += MINUTE
+    await exit_.page(alert("A", **low), alert("A", severity="critical", instance="2"))
+    assert [one for one, _ in await exit_.deliver()] == ["critical"]
+    await exit_.emergency.recover(exit_.book)
+
+    pages = await exit_.store.pages(limit=10)
+    assert {page.wanted for page in pages if page.firing} == {Wanted.OPEN}
+    assert all(page.delivered is State.UNKNOWN_TRIGGER for page in pages)
+
+
+async def test_memory_is_bounded_and_what_it_cannot_hold_is_still_paged(
+    exit_: Exit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slate, "MOST_ALERTS", 50)
+    sent = 0
+    for number in range(30):
+        await exit_.page(*(alert(f"N{number}-{n}") for n in range(10)))
+        sent += len(await exit_.deliver())
+
+    assert sent == 300
+    assert len(exit_.emergency._slate.pages) <= 60
+    await exit_.emergency.recover(exit_.book)
+    assert "more was paged" in exit_.log.getvalue()
+
+
+async def test_a_store_that_talks_nonsense_is_not_believed(exit_: Exit) -> None:
+    async def nonsense(lookup: Lookup) -> Ledger:
+        return Ledger({}, dict.fromkeys(lookup.pages), {})  # type: ignore[arg-type]
+
+    exit_.store.look = nonsense  # type: ignore[method-assign]
+    await exit_.page(alert("A"))
+
+    assert await exit_.deliver() == [("critical", named("A"))]
+
+
+async def test_a_page_answers_before_pagerduty_does(exit_: Exit) -> None:
+    """Nothing is sent by the judgement itself: the mail room is told, and the sender has its answer."""
+    woken = asyncio.Event()
+    exit_.emergency.wake = woken.set
+    with suppress(TimeoutError):
+        async with asyncio.timeout(5):
+            await exit_.page(alert("A"))
+    assert woken.is_set()
+    heads: Sequence[tuple[str, Lane, Instant]] = await exit_.emergency.heads(exit_.now)
+    assert [lane for _, lane, _ in heads] == [Lane.CRITICAL]
