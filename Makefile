@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check fix bench storm kills fuzz power soak alertmanager clean
+.PHONY: help run demo test check fix bench storm kills faults failpoints fuzz power soak alertmanager clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -42,8 +42,15 @@ bench: $(STAMP) ## Measure the figures of docs/performance.md (ratios inside one
 storm: $(STAMP) ## 100,000 alerts in 100 webhooks with 100 criticals among them, storms folded and not
 	$(BIN)/python -m bench.storm
 
-kills: $(STAMP) ## 200 kill -9 at random moments under load: nothing lost
-	$(BIN)/python -m tests.kills --cycles 200
+kills: $(STAMP) ## 1,000 kill -9 at random moments under load, and 200 SIGTERM: nothing lost
+	$(BIN)/python -m tests.faults --endings kill --cycles 1000
+	$(BIN)/python -m tests.faults --endings term --cycles 200
+
+faults: $(STAMP) ## Every row of the fault table that a running relay can meet, with 10 seeds each
+	$(BIN)/python -m tests.faults --seeds 10
+
+failpoints: $(STAMP) ## Kill the relay 20 times at each failpoint under load: nothing lost
+	$(BIN)/python -m tests.faults --endings failpoints --cycles 20
 
 fuzz: $(STAMP) ## 1,000,000 mutated bodies through the accept path, 50,000 at a running relay
 	$(BIN)/python -m tests.fuzz

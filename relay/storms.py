@@ -7,6 +7,7 @@ from threading import Lock
 
 from msgspec.structs import replace
 
+from relay import failpoints
 from relay.alert import Duration, Instant
 from relay.page import Page
 from relay.rules.classify import Entry
@@ -66,7 +67,10 @@ class Storms:
             window = self._windows.get(integration.id)
             if window is None:
                 window = self._windows[integration.id] = _Window()
-            return window.folds((page.id, page.revision), integration, now)
+            folded = window.folds((page.id, page.revision), integration, now)
+        if folded:
+            failpoints.reached("storm.fold")
+        return folded
 
     def watch(self, entries: Iterable[Entry], lookup: Lookup, book: Rulebook, now: Instant) -> "Watch":
         """Prepare a judgement: its lookup names the storm pages that it may fold something into."""

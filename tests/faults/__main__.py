@@ -41,8 +41,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds of each scenario")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000), help="the first seed")
     parser.add_argument("--lanes", type=int, default=2, help="how many run side by side")
-    parser.add_argument("--endings", default="", help=f"in place of rows: end the relay by {', '.join(ENDINGS)}")
-    parser.add_argument("--cycles", type=int, default=200, help="with --endings: how often, over all lanes")
+    parser.add_argument(
+        "--endings",
+        default="",
+        help=f"in place of rows: end the relay by {', '.join(ENDINGS)}; failpoints: each of them",
+    )
+    parser.add_argument("--cycles", type=int, default=200, help="with --endings: how often each, over all lanes")
     parser.add_argument("--folder", default="", help="where to keep what is kept")
     parser.add_argument("--list", action="store_true", help="name the scenarios")
     return parser.parse_args()
@@ -77,7 +81,8 @@ def _rows(arguments: argparse.Namespace, folder: Path) -> list[str]:
 
 def _cycles(arguments: argparse.Namespace, folder: Path) -> list[str]:
     """Run cycles of starting and ending the relay; each ending in turn, spread over the lanes."""
-    names = list(ENDINGS) if arguments.endings == "all" else arguments.endings.split(",")
+    failpoints = [name for name, how in ENDINGS.items() if how.failpoint]
+    names = failpoints if arguments.endings == "failpoints" else arguments.endings.split(",")
     lanes = max(1, arguments.lanes // len(names))  # of each ending
     share = -(-arguments.cycles // lanes)
     jobs = [

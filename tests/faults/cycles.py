@@ -10,7 +10,7 @@ from pathlib import Path
 
 from relay.failpoints import NAMES
 from tests.faults.judge import Allowance, Evidence, i2_convergence, judge
-from tests.faults.run import Report, figures, finish
+from tests.faults.run import Report, figures, finish, shortened
 from tests.faults.stage import GROUP_INTERVAL, Setting, Stage, until
 
 GROUPS = 40
@@ -22,7 +22,7 @@ SHORTEST, LONGEST = 0.005, 0.4
 REACHED_WITHIN = 8.0
 """Seconds in which a failpoint must be reached."""
 NTH = 12
-_USUAL = Setting(groups=GROUPS, most=4)
+_USUAL = Setting(groups=GROUPS, most=4, direct=True)
 _NOTHING = Allowance()
 
 
@@ -86,7 +86,7 @@ def run(ending: str, cycles: int, seed: int, folder: Path, tell: Callable[[str],
         report.figures = figures(stage, evidence)
         report.problems += [*stage.problems, *judge(evidence), *_vacuous(report, how)]
     except Exception as error:  # whatever it is, the folder must say so
-        report.problems += [*stage.problems, f"{type(error).__name__}: {str(error)[:1_000]}"]
+        report.problems += [*stage.problems, f"{type(error).__name__}: {shortened(str(error))}"]
     finish(report, stage, keep=False)
     return report
 
@@ -243,8 +243,8 @@ _STIRRED: Mapping[str, Callable[[Stage], object]] = {
     "recovery.before_commit": _lock,
 }
 _SET: Mapping[str, Setting] = {
-    "prune.step": Setting(groups=GROUPS, most=4, serve=("--data.retention=1s",)),
-    "storm.fold": Setting(groups=GROUPS, most=4, all={"storm": {"pages": 5, "within": "2s"}}),
+    "prune.step": Setting(groups=GROUPS, most=4, direct=True, serve=("--data.retention=1s",)),
+    "storm.fold": Setting(groups=GROUPS, most=4, direct=True, all={"storm": {"pages": 5, "within": "2s"}}),
 }
 _ALLOWED: Mapping[str, Allowance] = {
     "dead_letter.before_commit": Allowance(dead=True),

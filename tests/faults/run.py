@@ -45,9 +45,14 @@ def play(name: str, seed: int, folder: Path, *, keep: bool = False) -> Report:
         proofs = [proof for proof in scenario.proofs if proof != DUPLICATES]
         report.problems = [*stage.problems, *judge(evidence), *vacuous(report.figures, proofs)]
     except Exception as error:  # whatever it is, the folder must say so
-        report.problems = [*stage.problems, f"{type(error).__name__}: {str(error)[:1_000]}"]
+        report.problems = [*stage.problems, f"{type(error).__name__}: {shortened(str(error))}"]
     finish(report, stage, keep=keep)
     return report
+
+
+def shortened(text: str) -> str:
+    """Show the beginning and the end of a long text: an error and the end of a log."""
+    return text if len(text) <= 1_200 else f"{text[:300]} [...] {text[-900:]}"
 
 
 def _played(scenario: Scenario, stage: Stage) -> Evidence:

@@ -59,6 +59,8 @@ class Setting:
     """Chance that a group says again what was acknowledged already."""
     replicas: int = 1
     """Alertmanagers that post every body at once."""
+    direct: bool = False
+    """Post to the relay itself, and not by way of a proxy: what is refused is told from what is broken off."""
     staging: int = 0
     """Groups that a second source posts under the same names."""
     key_text: str = ""
@@ -117,15 +119,20 @@ class Stage:
             groups.append(group)
         for group in groups if setting.key_text else ():
             group.key_text = group.name + setting.key_text
-        self.producer = Producer([f"http://{self.front.address}"] * setting.replicas, groups, seed, self._write_book)
+        door = self.relay.url if setting.direct else f"http://{self.front.address}"
+        self.producer = Producer([door] * setting.replicas, groups, seed, self._write_book)
         self.producer.repeats = setting.repeats
 
     def __enter__(self) -> "Stage":
-        self.sandbox.start()
-        self.proxy.start()
-        self.front.start()
-        self.start()
-        self.producer.start()
+        try:
+            self.proxy.start()
+            self.front.start()
+            self.sandbox.start()
+            self.start()
+            self.producer.start()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -170,6 +177,7 @@ class Stage:
             **setting.top,
             **changes.get("top", {}),
         }
+        document["route"] = {name: said for name, said in document["route"].items() if said is not None}
         document["route"]["routes"] = [
             {"matchers": ['team="nobody"'], "receiver": "nobody"},
             *document["route"].get("routes", ()),

@@ -79,7 +79,8 @@ class Proxy:
     def __init__(self, name: str, upstream: str, seed: int, patience: float = 1.0) -> None:
         """`upstream` is HOST:PORT; `patience`: the seconds after which the client gives a call up."""
         self.name = name
-        self.port = free_port()
+        self._listener: socket.socket | None = socket.create_server(("127.0.0.1", free_port()))
+        self.port = self._listener.getsockname()[1]
         self.address = f"127.0.0.1:{self.port}"
         self.injuries: list[float] = []
         """When an answer was held up, cut or swallowed: the client does not know what became of its call."""
@@ -126,7 +127,8 @@ class Proxy:
 
     async def _up(self) -> None:
         if self._server is None:
-            self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
+            listener = self._listener or socket.create_server(("127.0.0.1", self.port))
+            self._server, self._listener = await asyncio.start_server(self._connected, sock=listener), None
 
     async def _take(self, toxic: Toxic) -> None:
         self._toxics.append(toxic)
