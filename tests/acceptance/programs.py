@@ -306,7 +306,19 @@ def _label(text: str) -> tuple[str, str]:
 class Alertmanager(Program):
     """A real Alertmanager that posts to one webhook, with a fresh memory of what it has sent."""
 
-    def __init__(self, folder: Path, webhook: str, *, name: str = "alertmanager", max_alerts: int = 0, **timers: str):
+    def __init__(
+        self,
+        folder: Path,
+        webhook: str,
+        *,
+        name: str = "alertmanager",
+        max_alerts: int = 0,
+        http_config: Mapping[str, object] | None = None,
+        **timers: str,
+    ):
+        posting = {"url": webhook, "send_resolved": True, "max_alerts": max_alerts}
+        if http_config is not None:
+            posting["http_config"] = dict(http_config)
         self.url = f"http://127.0.0.1:{free_port()}"
         self._config = folder / f"{name}.yml"
         waits = {"group_wait": "0s", "group_interval": "1s", "repeat_interval": "1h", **timers}
@@ -314,12 +326,7 @@ class Alertmanager(Program):
             yaml.safe_dump(
                 {
                     "route": {"receiver": "relay", "group_by": ["alertname"], **waits},
-                    "receivers": [
-                        {
-                            "name": "relay",
-                            "webhook_configs": [{"url": webhook, "send_resolved": True, "max_alerts": max_alerts}],
-                        }
-                    ],
+                    "receivers": [{"name": "relay", "webhook_configs": [posting]}],
                 }
             )
         )
