@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check fix bench storm kills faults failpoints fuzz power soak alertmanager clean
+.PHONY: help run demo test check fix bench storm kills faults failpoints fuzz power soak alertmanager strace clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -22,7 +22,7 @@ run: $(STAMP) ## Start a PagerDuty sandbox and the relay, send an example alert,
 demo: $(STAMP) ## The same, but end with exit status 0 once the page has arrived
 	@$(BIN)/pagerelay demo --once
 
-test: $(STAMP) alertmanager ## Run every test, with a real Alertmanager where it can be installed
+test: $(STAMP) alertmanager strace ## Run every test, with a real Alertmanager where it can be installed
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: $(STAMP) ## Formatting, lint, types, floors, spelling
@@ -63,6 +63,9 @@ soak: $(STAMP) ## 100,000 alerts at once, then 30 minutes of mixed load: memory 
 
 alertmanager:
 	@sh tests/install-alertmanager.sh
+
+strace:
+	@sh tests/install-strace.sh
 
 clean: ## Remove what make made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

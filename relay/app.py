@@ -474,7 +474,7 @@ class App:
             store_name=where,
             silences=lambda: silencer.current,
             storms=storms,
-            trouble=lambda: self._bell.reasons,
+            trouble=lambda: {**self._bell.reasons, **emergency.trouble},
             paused=pausing.why,
         )
         alerts = AlertAnswers(store, lambda: intake.book, lambda: silencer.current, clock=clock)

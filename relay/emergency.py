@@ -96,6 +96,13 @@ class Emergency:
         """Whether anything was paged that is not written down yet."""
         return bool(self._slate.paged())
 
+    @property
+    def trouble(self) -> Mapping[str, str]:
+        """Say for the status that it is in use."""
+        pages = len(self._slate.paged())
+        what = f"{pages} pages were sent while the store takes no writes; they are written down once it does"
+        return {"emergency_exit": what} if pages else {}
+
     # The store's health
 
     async def look_after(self, trouble: str | None, book: Rulebook) -> str | None:
