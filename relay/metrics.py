@@ -198,6 +198,8 @@ class _Attempt(Protocol):
     def action(self) -> str: ...
     @property
     def at(self) -> int: ...
+    @property
+    def rung(self) -> str: ...
 
 
 class Metrics:
@@ -350,14 +352,25 @@ class Metrics:
         if word == "delivered":
             self._delivered[str(attempt.action), str(severity), receiver].inc()
             self._last_delivery[(receiver,)].set((attempt.at + took) / _MICROSECONDS)
+            if str(attempt.action) == "trigger":
+                self._descended(receiver, attempt.rung)
             if waited is not None:
                 self._waited[(str(severity),)].observe((waited + took) / _MICROSECONDS)
             return
         said = getattr(outcome, "reason", "other")
         reason = said if said in REASONS else "other"
         self._failures[receiver, reason].inc()
-        if word == "rejected":
-            self._dead_lettered[(reason,)].inc()
+
+    def _descended(self, receiver: str, rung: str) -> None:
+        if "minimal" in rung:
+            self._minimal[(receiver,)].inc()
+        if "fallback" in rung:
+            self._fallback[(receiver,)].inc()
+
+    def dead_lettered(self, outcome: object) -> None:
+        """Count a page that became a dead letter by this outcome."""
+        said = getattr(outcome, "reason", "other")
+        self._dead_lettered[(said if said in REASONS else "other",)].inc()
 
     def template_failed(self, field: str) -> None:
         """Count one template field that fell back to plain text; `details.x` counts as `details`."""
@@ -521,7 +534,13 @@ class Metrics:
         )
         self._failures = self._counter("delivery_failures", "Attempts that failed, by reason.", "receiver", "reason")
         self._dead_lettered = self._counter(
-            "events_dead_lettered", "Events that PagerDuty refused for good, by reason.", "reason"
+            "events_dead_lettered", "Events that PagerDuty refused on every rung of the ladder, by reason.", "reason"
+        )
+        self._minimal = self._counter(
+            "events_minimal", "Events PagerDuty took as minimal ones, since it had refused the full one.", "receiver"
+        )
+        self._fallback = self._counter(
+            "events_fallback", "Events that went to this receiver as the fallback of another.", "receiver"
         )
         self._template_errors = self._counter(
             "template_errors", "Template fields that failed and fell back to plain text.", "field"
@@ -554,7 +573,9 @@ class Metrics:
             "queue_oldest_age_seconds", "Age of the oldest change that waits to be sent, by lane.", "lane"
         )
         self._open = self._gauge("open_pages", "Pages that are open at PagerDuty.", "receiver")
-        self._dead_letters = self._gauge("dead_letters", "Pages that are dead letters now.")[()]
+        self._dead_letters = self._gauge(
+            "dead_letters", "Pages that are dead letters now, without those that a person let go of."
+        )[()]
         self._key_gone = self._gauge(
             "pages_key_gone", "Open pages whose routing key is not at hand: they cannot be resolved."
         )[()]
@@ -641,6 +662,8 @@ class Metrics:
         for gauge in (self._last_delivery, self._circuit, self._tokens, self._open, self._storm):
             gauge[(receiver,)].inc(0)
         for counter in (self._folded_pages, self._folded_alerts):
+            counter[(receiver,)].inc(0)
+        for counter in (self._minimal, self._fallback):
             counter[(receiver,)].inc(0)
         self._call_seconds[(receiver,)]
 

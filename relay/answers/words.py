@@ -100,6 +100,8 @@ def why(page: Page, now: Instant) -> str:
         return (
             f"folded into page {short_id(page.folded)}, since too many pages were new at once: its alerts stand there"
         )
+    if kind is PageState.SUPERSEDED and page.last_error:
+        return f"it resolved before PagerDuty took its page ({page.last_error}): nobody was paged"
     return "; ".join(part for part in (_STANDS[kind], rungs(page)) if part)
 
 
@@ -117,7 +119,8 @@ def _rungs(page: Page) -> Iterator[str]:
         yield "it goes out as a minimal event, since PagerDuty rejected the full one"
     if page.refused_at:
         turn = clock(page.refused_at + FALLBACK_AFTER)
-        yield f"its routing key is refused since {clock(page.refused_at)}; a fallback, if there is one, has its turn at {turn}"
+        since = f"its routing key is refused since {clock(page.refused_at)}"
+        yield f"{since}; a fallback, if there is one, has its turn at {turn}"
 
 
 def _refused(page: Page) -> str:
@@ -133,7 +136,7 @@ _STANDS = {
     PageState.OPEN: "open at PagerDuty, which shows what fires",
     PageState.CLOSED_ELSEWHERE: "it fires and was closed at PagerDuty; it is opened again when it is next heard of",
     PageState.CLOSING: "nothing fires; its resolve is not queued",
-    PageState.SUPERSEDED: "it resolved before PagerDuty took its page: nobody was paged",
+    PageState.SUPERSEDED: "it resolved before its page was ever sent: nobody was paged",
     PageState.CLOSED: "nothing fires, and PagerDuty knows it is over",
 }
 

@@ -18,7 +18,7 @@ from relay.dispatcher.refusals import Refusals
 from relay.dispatcher.stormy import Standing, rendered_storm
 from relay.dispatcher.turns import Turns
 from relay.errors import PageGone, StoreError
-from relay.event import Action, Delivered, Event, Outcome, Rendered, Retry
+from relay.event import Action, Delivered, Event, Outcome, Rejected, Rendered, Retry
 from relay.logs import Log, clean
 from relay.metrics import Metrics
 from relay.page import Lane, Page, State, short_id
@@ -189,7 +189,7 @@ class Dispatcher:
             for integration, lanes in waiting.items()
             for lane, count in self._allot(integration, lanes, steady).items()
         ]
-        if await self._pass_over(waiting, now, steady):
+        if await self._pass_over(waiting, now):
             return None
         if not wants:
             later += [at for at in (self._refusals.next_turn(self.book.current_key, now),) if at is not None]
@@ -207,12 +207,18 @@ class Dispatcher:
             tasks.create_task(self._deliver(claims, tasks))
         return None
 
-    async def _pass_over(self, waiting: Mapping[str, Collection[Lane]], now: Instant, steady: Instant) -> bool:
+    def passes_over(self, integration: str, lane: Lane, now: Instant) -> bool:
+        """Say whether what waits in a lane goes to the fallback: the key was refused for too long."""
+        refused = integration in self._refusals.overdue(self.book.current_key, now)
+        closed = refused and self._window(integration).closed(self._steady())
+        return closed and lane in _CARRYING and self.book.has_fallback(integration)
+
+    async def _pass_over(self, waiting: Mapping[str, Collection[Lane]], now: Instant) -> bool:
         """Take what waits behind a key that was refused for too long to the fallback; False: nothing does."""
-        book, overdue = self.book, self._refusals.overdue(self.book.current_key, now)
-        behind = [one for one in overdue if self._window(one).closed(steady) and book.has_fallback(one)]
-        wants = [Want(one, lane, BATCH) for one in behind for lane in waiting.get(one, ()) if lane in _CARRYING]
+        behind = [(one, lane) for one, lanes in waiting.items() for lane in lanes if self.passes_over(one, lane, now)]
+        wants = [Want(integration, lane, BATCH) for integration, lane in behind]
         if wants:
+            book = self.book
             await self._store.claim(wants, now, lambda page: Started(passed_over(page, now, book), None))
         return bool(wants)
 
@@ -397,6 +403,8 @@ class Dispatcher:
         name = self._name(attempt.integration)
         waited = attempt.at - page.changed_at if page.changed_at else None
         self._metrics.attempted(name, attempt, page.severity, outcome, took, waited)
+        if settled.dead and isinstance(outcome, Rejected):
+            self._metrics.dead_lettered(outcome)
         words = {
             "page": short_id(page.id),
             "dedup_key": page.dedup_key,

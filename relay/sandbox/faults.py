@@ -1,6 +1,7 @@
 """Faults on demand: what the stand-in does wrong, how often and to whom."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import msgspec
 
@@ -30,6 +31,8 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     """Only for this routing key: its name or the key itself."""
     action: str | None = None
     """Only for this event_action."""
+    field: str | None = None
+    """Only for events with this field, of their own or of their payload: links, custom_details ..."""
     share: float = 1.0
     """The part of the matching requests that it befalls, by chance."""
     count: int | None = None
@@ -67,13 +70,13 @@ class Faults:
         """Return what is in force, with the counts that are left."""
         return tuple(self._faults)
 
-    def next(self, keys: tuple[str, ...], action: str, chance: float) -> Fault | None:
+    def next(self, keys: tuple[str, ...], event: Mapping[str, Any], chance: float) -> Fault | None:
         """Take the fault that befalls this request, if any.
 
         `keys` are the names the routing key goes by, `chance` is a number in [0, 1).
         """
         for index, fault in enumerate(self._faults):
-            if _matches(fault, keys, action) and chance < fault.share:
+            if _matches(fault, keys, event) and chance < fault.share:
                 self._spend(index, fault)
                 return fault
         return None
@@ -87,5 +90,14 @@ class Faults:
             self._faults[index] = msgspec.structs.replace(fault, count=fault.count - 1)
 
 
-def _matches(fault: Fault, keys: tuple[str, ...], action: str) -> bool:
-    return (fault.key is None or fault.key in keys) and fault.action in (None, action)
+def _matches(fault: Fault, keys: tuple[str, ...], event: Mapping[str, Any]) -> bool:
+    return (
+        (fault.key is None or fault.key in keys)
+        and fault.action in (None, event.get("event_action"))
+        and (fault.field is None or _has(event, fault.field))
+    )
+
+
+def _has(event: Mapping[str, Any], field: str) -> bool:
+    payload = event.get("payload")
+    return field in event or (isinstance(payload, dict) and field in payload)

@@ -236,7 +236,7 @@ class Sandbox:
     def _fault(self, request: _Request) -> Fault | None:
         key = request.event.get("routing_key")
         names = (key, self._names.get(key, "")) if isinstance(key, str) else ()
-        return self.faults.next(names, request.action, self._chance())
+        return self.faults.next(names, request.event, self._chance())
 
     def _faulty(self, request: _Request, event: Mapping[str, Any] | None, fault: Fault) -> Answer:
         request.fault = fault.words

@@ -15,7 +15,6 @@ from click.testing import CliRunner, Result
 
 from relay.alert import DAY
 from relay.cli.explain import explain
-from relay.event import Rejected
 from relay.store import acquire
 from tests.integration.house import CONFIG, KEY, NOON, House, alert, as_bytes, message, open_house
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from relay.alert import MINUTE, SECOND
-from relay.event import Rejected, Retry
+from relay.event import Retry
 from tests.integration.house import KEY, House, alert, as_bytes, message, open_house
 
 

@@ -22,8 +22,10 @@ from relay.config import load, recognise, remembered
 from relay.dispatcher import Dispatcher
 from relay.errors import Problem
 from relay.intake import Intake
+from relay.letters import Letters
 from relay.logs import Log
 from relay.metrics import Metrics
+from relay.page import Lane
 from relay.pagerduty.events import EventSender
 from relay.pausing import Pausing
 from relay.recall import Recall
@@ -238,8 +240,8 @@ class Relay:
         known = [await self.store.next_judgement(), self.silencer.current.next_change(self.now)]
         known += [pause.until for pause in self.pausing.current.values()]
         known += [
-            max(due, self.now + SECOND // 2) if self._closed(integration) else due
-            for integration, _, due in await self.store.heads(self.now)
+            max(due, self.now + SECOND // 2) if self._closed(integration, lane) else due
+            for integration, lane, due in await self.store.heads(self.now)
             if not self.pausing.of(integration)
         ]
         return min((at for at in known if at is not None), default=None)
@@ -267,15 +269,19 @@ class Relay:
     async def _busy(self) -> bool:
         for _ in range(2):  # what is on its way at the first look may be due again at the second
             heads = await self.store.heads(self.now)
-            ready = [due for one, _, due in heads if not self._closed(one) and not self.pausing.of(one)]
+            ready = [due for one, lane, due in heads if not self._closed(one, lane) and not self.pausing.of(one)]
             if any(due <= self.now for due in ready) or any((await self.store.counts()).in_flight.values()):
                 return True
         return False
 
-    def _closed(self, integration: str) -> bool:
+    def _closed(self, integration: str, lane: Lane) -> bool:
         """Say whether PagerDuty asked for a pause."""
         window = self.dispatcher.windows().get(integration)
-        return window is not None and window.closed(self.now)
+        return (
+            window is not None
+            and window.closed(self.now)
+            and not self.dispatcher.passes_over(integration, lane, self.now)
+        )
 
     async def open(self) -> None:
         """Open it, as a start does."""
@@ -360,6 +366,7 @@ class Relay:
             refresh_metrics=nothing,
             log=log,
             pausing=lambda: self.pausing,
+            letters=lambda: Letters(self.store, clock=self.clock, wake=self.dispatcher.wake, log=log),
         )
         runner = make_runner(make_doors(doors))
         await runner.setup()

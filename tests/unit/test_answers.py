@@ -99,7 +99,8 @@ WAITS: list[tuple[Page, str]] = [
     ),
     (
         _page(State.NEVER, dead="clientError: no summary"),
-        "PagerDuty rejected it: clientError: no summary; the next change of its alerts is tried anew",
+        "PagerDuty rejected the full event and the minimal one: clientError: no summary. It is tried anew when its "
+        "alerts, its receiver's texts or a routing key change, or by `pagerelay page retry aaaaaaaaaaaac`",
     ),
 ]
 

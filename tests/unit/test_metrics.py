@@ -134,7 +134,7 @@ def test_a_message_is_counted_by_status_severity_and_verdict() -> None:
 
 def test_attempts_are_counted_by_what_they_came_to() -> None:
     metrics = fresh()
-    attempt = Said(action=Action.TRIGGER, at=1_000_000_000)
+    attempt = Said(action=Action.TRIGGER, at=1_000_000_000, rung="fallback minimal")
     outcomes = (
         Delivered(),
         Retry("tls"),
@@ -146,6 +146,7 @@ def test_attempts_are_counted_by_what_they_came_to() -> None:
 
     for outcome in outcomes:
         metrics.attempted("platform", attempt, Severity.ERROR, outcome, 250_000, 2_000_000)
+    metrics.dead_lettered(Rejected("tooLarge"))
 
     found = samples(metrics)
     for word, count in {"delivered": 1, "retry": 2, "rejected": 2, "unchanged": 1}.items():
@@ -153,6 +154,8 @@ def test_attempts_are_counted_by_what_they_came_to() -> None:
     for reason in ("tls", "authError", "tooLarge", "other"):
         assert found[f'pagerelay_delivery_failures_total{{reason="{reason}",receiver="platform"}}'] == 1
     assert found['pagerelay_events_dead_lettered_total{reason="tooLarge"}'] == 1
+    assert found['pagerelay_events_minimal_total{receiver="platform"}'] == 1
+    assert found['pagerelay_events_fallback_total{receiver="platform"}'] == 1
     assert found['pagerelay_events_delivered_total{action="trigger",receiver="platform",severity="error"}'] == 1
     assert found['pagerelay_accept_to_delivery_seconds_sum{severity="error"}'] == 2.25
     assert found['pagerelay_delivery_request_duration_seconds_count{receiver="platform"}'] == 5
