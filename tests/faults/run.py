@@ -43,7 +43,7 @@ def play(name: str, seed: int, folder: Path, *, keep: bool = False) -> Report:
         evidence = _played(scenario, stage)
         report.figures = figures(stage, evidence)
         proofs = [proof for proof in scenario.proofs if proof != DUPLICATES]
-        report.problems = [*stage.problems, *judge(evidence), *vacuous(report.figures, proofs)]
+        report.problems = [*stage.problems, *judge(evidence), *vacuous({**stage.acts, **report.figures}, proofs)]
     except Exception as error:  # whatever it is, the folder must say so
         report.problems = [*stage.problems, f"{type(error).__name__}: {shortened(str(error))}"]
     finish(report, stage, keep=keep)
