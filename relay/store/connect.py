@@ -74,7 +74,7 @@ def prepare(directory: Path, stamp: Callable[[], str] = lambda: "0") -> Rescued 
                 _bring_up(directory)
                 return found
             except (sqlite3.Error, UnicodeDecodeError) as error:
-                if not is_damage(error, lost=False):
+                if not is_damage(error):
                     raise
                 found = rescue(directory, stamp, str(error), empty=empty)
         _bring_up(directory)
@@ -227,7 +227,7 @@ def migrate(db: sqlite3.Connection) -> None:
         except sqlite3.Error as error:
             if db.in_transaction:
                 db.execute("ROLLBACK")
-            if is_damage(error, lost=False):
+            if is_damage(error):
                 raise
             remedy = "the store is as it was, and the version before this one still opens it"
             raise StoreError(f"migration {number:04} of the store failed: {error}; {remedy}") from error

@@ -5,8 +5,6 @@ import sqlite3
 import msgspec
 
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-_LOST = ("no such table", "no such column", "no such index", "malformed", "Could not decode")
-
 UNREADABLE = (msgspec.MsgspecError, ValueError, KeyError, IndexError, TypeError)
 """What decoding a row of nonsense may raise."""
 
@@ -15,16 +13,13 @@ class Damaged(sqlite3.DatabaseError):
     """What the file says makes no sense, though SQLite itself reads it: it keeps no checksum of what it stores."""
 
 
-def is_damage(error: BaseException, *, lost: bool = True) -> bool:
-    """Say whether an error means that the file is damaged: waiting would not mend it, a rescue may.
+def is_damage(error: BaseException) -> bool:
+    """Say whether an error means that the file is damaged: waiting would not mend it, a rescue may."""
+    text = isinstance(error, sqlite3.Error) and "Could not decode to UTF-8" in str(error)  # it has no code of its own
+    return text or is_corrupt(error) or isinstance(error, Damaged | UnicodeDecodeError)
 
-    `lost`: a table of ours that is not there was overwritten.
-    """
-    if isinstance(error, Damaged | UnicodeDecodeError):
-        return True
-    if not isinstance(error, sqlite3.Error):
-        return False
+
+def is_corrupt(error: BaseException) -> bool:
+    """Say whether SQLite itself cannot make sense of the file."""
     code = getattr(error, "sqlite_errorcode", None)
-    if code is not None and code & 0xFF in _CORRUPT:
-        return True
-    return lost and any(word in str(error) for word in _LOST)
+    return isinstance(error, sqlite3.Error) and code is not None and code & 0xFF in _CORRUPT

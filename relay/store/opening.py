@@ -11,7 +11,7 @@ from relay.errors import StoreError
 from relay.store import connect
 from relay.store.aside import FILE
 from relay.store.connect import Rescued
-from relay.store.damage import is_damage
+from relay.store.damage import is_corrupt, is_damage
 
 AGAIN = 60.0
 """Seconds within which a second rescue does not even try to read the damaged file."""
@@ -37,28 +37,28 @@ class Opening:
         """Told, on the writing thread, of each rescue."""
         self._directory = directory
         self._stamp = stamp
-        self._suspect = ""
+        self._suspect: BaseException | None = None
         self._rescued_at: float | None = None
         self._unsynced = False
         """Whether an fsync failed and the log was not copied home since."""
         self._file: Identity = None
         self._log: Identity = None
 
-    def suspect(self, because: str) -> None:
+    def suspect(self, error: BaseException) -> None:
         """Say that the file is damaged: it is mended before the next write. From any thread."""
-        self._suspect = self._suspect or because
+        self._suspect = self._suspect or error
 
     def failed(self, error: Exception) -> None:
         """Take in why a batch failed."""
         cause = error.__cause__ if isinstance(error, StoreError) else error
         self._unsynced = self._unsynced or getattr(cause, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_FSYNC
         if cause is not None and is_damage(cause):
-            self.suspect(str(cause))
+            self.suspect(cause)
 
     def current(self, db: sqlite3.Connection | None) -> sqlite3.Connection:
         """Return the connection to write on: the one there is, or another where the file is not what it was."""
-        if self._suspect:
-            self._rescue(db)
+        if self._suspect is not None:
+            self._rescue(db, self._suspect)
             db = None
         elif db is not None and self._moved():
             self._follow(db)
@@ -104,7 +104,7 @@ class Opening:
             name = connect.replaced(self._directory, db, self._stamp)
         except (sqlite3.Error, OSError) as error:
             if is_damage(error):
-                self.suspect(str(error))
+                self.suspect(error)
             raise
         finally:
             with suppress(sqlite3.Error):
@@ -112,13 +112,14 @@ class Opening:
         because = "the database file was deleted or replaced while the relay ran: its content was written anew"
         self.on_rescue(Rescued(because, name, None, copied=True))
 
-    def _rescue(self, db: sqlite3.Connection | None) -> None:
+    def _rescue(self, db: sqlite3.Connection | None, error: BaseException) -> None:
         if db is not None:
             with suppress(sqlite3.Error):
                 db.close()
         now = time.monotonic()
         again = self._rescued_at is not None and now - self._rescued_at < AGAIN
-        rescued = connect.rescue(self._directory, self._stamp, self._suspect, empty=again)
-        self._suspect = ""
+        # A row that makes no sense is left out by the first rescue; only a file that SQLite cannot read is given up.
+        rescued = connect.rescue(self._directory, self._stamp, str(error), empty=again and is_corrupt(error))
+        self._suspect = None
         self._rescued_at = now
         self.on_rescue(rescued)

@@ -26,7 +26,7 @@ class Reader:
         name: str,
         *,
         which: Callable[[], Identity] = lambda: None,
-        suspect: Callable[[str], None] = lambda because: None,
+        suspect: Callable[[BaseException], None] = lambda error: None,
     ) -> None:
         self._connect = connect
         self._which = which
@@ -57,7 +57,7 @@ class Reader:
         except (sqlite3.Error, UnicodeDecodeError) as error:
             if is_damage(error):
                 self._let_go()
-                self._suspect(str(error))
+                self._suspect(error)
             raise
 
     def _asked(self, db: sqlite3.Connection, question: Callable[[sqlite3.Connection], Answer]) -> Answer:

@@ -393,7 +393,7 @@ class SqliteStore:
         return await self._writer.do(work, ahead=ahead)
 
 
-def _readers(directory: Path, suspect: Callable[[str], None] = lambda because: None) -> tuple[Reader, Reader]:
+def _readers(directory: Path, suspect: Callable[[BaseException], None] = lambda error: None) -> tuple[Reader, Reader]:
     """One reader for the dispatcher and the scheduler, one for people: a long search must not delay a page."""
     look = partial(connect.reading, directory)
     which = partial(identity, directory / connect.FILE)
