@@ -19,7 +19,10 @@ ENV PATH=/opt/pagerelay/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PAGERELAY_CONFIG_FILE=/etc/pagerelay/relay.yml \
     PAGERELAY_STORAGE_PATH=/data \
-    PAGERELAY_WEB_LISTEN_ADDRESS=0.0.0.0:9095
+    PAGERELAY_WEB_LISTEN_ADDRESS=0.0.0.0:9095 \
+    PAGERELAY_WEB_ALLOW_UNAUTHENTICATED=true
+# Loopback inside a container reaches nobody, so it listens on every address there, and who reaches it is for `-p`, a
+# private network or a network policy to decide. With credentials (docs/operations.md, Doors) set it to false.
 # The user needs no name: nothing here asks for one. /data belongs to it, also as a fresh named volume.
 RUN install -d -o 65532 -g 65532 -m 0700 /data
 USER 65532:65532
