@@ -91,8 +91,6 @@ class FilingRoom:
 
     def keep(self, filed: Filed) -> None:
         """Keep a copy of what was loaded, for a start at which the file does not load. Raises OSError."""
-        if filed.instead_of:
-            return
         templates = {str(file): text for file, text in filed.loaded.templates.items()}
         _write(self._storage / TEMPLATES, msgspec.json.encode(templates))
         _write(self._storage / COPY, filed.loaded.text)

@@ -86,6 +86,22 @@ def test_a_damaged_store_is_said_to_be_and_not_kept(tmp_path: Path) -> None:
     assert not (tmp_path / "copy.db").exists()
 
 
+def test_damage_that_reading_does_not_notice_is_said_as_well(tmp_path: Path) -> None:
+    mark = 0x1122334455667788
+    make(tmp_path / "data")
+    with closing(connect.writing(tmp_path / "data")) as db:
+        db.execute("INSERT INTO journal VALUES (1, 0, '', '', ?, '', '', '')", (mark,))
+    file = tmp_path / "data" / connect.FILE
+    data = file.read_bytes()
+    assert data.count(mark.to_bytes(8, "big")) == 2, "once in the table, once in its index"
+    file.write_bytes(data.replace(mark.to_bytes(8, "big"), (mark + 1).to_bytes(8, "big"), 1))
+
+    with pytest.raises(StoreError, match="the copy is damaged, so the store is"):
+        backup(tmp_path / "data", tmp_path / "copy.db")
+
+    assert not (tmp_path / "copy.db").exists()
+
+
 def test_it_is_one_moment_of_a_store_that_is_written_to_and_holds_no_writer_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

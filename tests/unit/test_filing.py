@@ -171,6 +171,21 @@ def test_a_broken_secret_stays_what_it_was_until_it_is_mended(office: Office, no
     assert (key_of(mended), mended.stale) == (OTHER_KEY, ())
 
 
+def test_one_broken_secret_keeps_no_other_from_being_used(office: Office) -> None:
+    other = office.folder / "old.key"
+    other.write_text("a" * 32)
+    office.file.write_text(paging("routing_key_file: pd.key, previous_routing_key_files: [old.key]"))
+    room = office.room()
+    filed = room.start()
+    office.key.write_text(OTHER_KEY)
+    other.unlink()
+
+    again = room.read_secrets(filed)
+
+    found = {key.routing_key.reveal() for key in again.loaded.keys.values()}
+    assert (found, len(again.stale)) == ({OTHER_KEY, "a" * 32}, 1)
+
+
 def test_operators_are_read_again_as_well(office: Office) -> None:
     room = office.room()
     filed = room.start()
