@@ -6,7 +6,8 @@ from datetime import UTC
 from functools import cached_property
 from typing import Any
 
-from jinja2 import DictLoader, StrictUndefined, Template, TemplateSyntaxError, meta
+from jinja2 import DictLoader, Environment, StrictUndefined, Template, TemplateSyntaxError, meta, nodes
+from jinja2.compiler import CodeGenerator
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from relay.alert import Instant, Status, moment
@@ -64,7 +65,7 @@ class Engine:
         try:
             tree = self._environment.parse(source)
             self._environment.compile(source)
-            unknown = meta.find_undeclared_variables(tree) - NAMES - self._environment.globals.keys()
+            unknown = _names(tree, self._environment) - NAMES - self._environment.globals.keys()
             wanted = {name for name in meta.find_referenced_templates(tree) if name} - set(self.files)
         except TemplateSyntaxError as error:
             return (f"line {error.lineno}: {error.message}",)
@@ -100,9 +101,36 @@ def _written(template: Template, data: Mapping[str, Any]) -> str:
     return "".join(chunks)
 
 
+class _Later(CodeGenerator):
+    """Leaves every computation to the rendering, which is bounded; compiling, by which a file is checked, is not."""
+
+    def _output_child_to_const(self, node: nodes.Expr, frame: Any, finalize: Any) -> str:
+        # Jinja folds `{{ "x"|center(10**9) }}` while it compiles, also with optimized=False (compiler.py visit_Output).
+        if not isinstance(node, nodes.TemplateData | nodes.Const):
+            raise nodes.Impossible
+        return super()._output_child_to_const(node, frame, finalize)
+
+    def visit_EvalContextModifier(self, node: nodes.EvalContextModifier, frame: Any) -> None:
+        if not all(isinstance(option.value, nodes.Const) for option in node.options):
+            self.fail("autoescape takes true or false here", node.lineno)
+        super().visit_EvalContextModifier(node, frame)
+
+
+class _Tracker(_Later, meta.TrackingCodeGenerator):
+    """Notes names that nothing declares; meta.find_undeclared_variables would compute constants."""
+
+
+def _names(tree: nodes.Template, environment: Environment) -> set[str]:
+    tracker = _Tracker(environment)
+    tracker.optimizer = None
+    tracker.visit(tree)
+    return tracker.undeclared_identifiers
+
+
 class _Environment(ImmutableSandboxedEnvironment):
     """Jinja that reads label maps item first, and refuses what would explode."""
 
+    code_generator_class = _Later
     intercepted_binops = frozenset(("*", "**", "%"))
 
     def __init__(self, sources: dict[str, str]) -> None:
