@@ -164,6 +164,23 @@ async def test_what_nobody_names_again_is_stale_one_repeat_interval_after_the_re
     assert all(page.wanted is Wanted.OPEN for page in (await exit_.ledger()).values())
 
 
+async def test_what_is_paged_during_the_recovery_is_written_as_well(exit_: Exit) -> None:
+    await exit_.page(alert("A"))
+    await exit_.deliver()
+    keep, late = exit_.store.keep, [alert("Late")]
+
+    async def meanwhile(lookup: Lookup, judge: Any) -> Any:
+        if late:
+            await exit_.page(late.pop())
+            await exit_.deliver()
+        return await keep(lookup, judge)
+
+    exit_.store.keep = meanwhile  # type: ignore[method-assign]
+
+    assert await exit_.emergency.recover(exit_.book) == 2
+    assert set(await exit_.ledger()) == {named("A"), named("Late")}
+
+
 async def test_silences_count_though_the_store_cannot_be_read(exit_: Exit) -> None:
     matcher = Matcher("=", "alertname", "A")
     exit_.silences = Silences([Silence("s", (matcher,), NOON - MINUTE, NOON + DAY, NOON - MINUTE, "anna", "disk swap")])
@@ -188,6 +205,7 @@ async def test_an_alert_the_store_knows_is_not_paged_again(exit_: Exit) -> None:
         exit_.now,
     )
 
+    intake._recall = Recall()  # as after a restart: only the store knows it
     with exit_.locked():
         for _ in range(2):
             with pytest.raises(StoreError, match="locked"):
