@@ -196,7 +196,7 @@ class Dispatcher:
             chances = (self._window(one).next_chance(lanes, steady) for one, lanes in waiting.items())
             later += [now + chance - steady for chance in chances if chance is not None]
             return min(later)
-        claims = await self._store.claim(wants, now, self._start)
+        claims = await self._store.claim(wants, self._clock(), self._start)
         if claims:
             failpoints.reached("claim.after_commit")
         for claim in claims:
