@@ -52,7 +52,7 @@ from relay.silencing import Silencer
 from relay.store import Lock, Rescued, SqliteStore, acquire, place_warnings
 from relay.storms import Storms
 from relay.watchkeeper import Watchkeeper
-from relay.web import NO_CREDENTIALS, NO_SOURCES, Doors, Entrance, Limits, Side, WebFile, exposed
+from relay.web import NO_CREDENTIALS, NO_SOURCES, Doors, Entrance, Limits, Side, WebFile, exposed, oddities
 
 LOCK_WAIT = 30.0
 """Seconds to wait for another relay to let go of the storage path."""
@@ -243,6 +243,9 @@ class App:
         """Open the doors, first of all those of commands; they say "not ready" until the store is open."""
         if why := self._exposed(loaded, self._web.current):
             raise RelayError(why)
+        seen_by = self._settings.admin_listen or self._settings.listen
+        for odd in oddities(seen_by, self._web.current, loaded.credentials):
+            self._log.warning("doors", problem=odd)
         doors = Doors(
             intake=lambda: self._house.intake if self._house and self._not_ready is None else None,
             answers=lambda: self._house.answers if self._house else None,

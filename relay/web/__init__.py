@@ -1,7 +1,7 @@
 """The doors: every URL of the relay, served with aiohttp."""
 
 from relay.web.doors import NO_CREDENTIALS, NO_SOURCES, Doors, Limits
-from relay.web.exposure import exposed
+from relay.web.exposure import exposed, oddities
 from relay.web.listening import Entrance
 from relay.web.routes import Side, make_app, make_runner
 from relay.web.web_file import WebFile
@@ -17,4 +17,5 @@ __all__ = [
     "exposed",
     "make_app",
     "make_runner",
+    "oddities",
 ]

@@ -2,7 +2,8 @@
 
 import ipaddress
 import socket
-from collections.abc import Mapping, Sequence
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
 
 from relay.config.senders import Credentials
 from relay.config.web import WebConfig
@@ -34,6 +35,17 @@ def exposed(
     what = "look at pages and metrics" if side is Side.ADMIN else "post alerts, so that somebody is paged"
     remedy = _REMEDY.format(sources="" if side is Side.ADMIN else " or credentials for each of `sources`")
     return f"{', '.join(where)} is not this machine's own, and anybody who reaches it could {what}: {remedy}"
+
+
+def oddities(addresses: Sequence[Address], web: WebConfig, credentials: Mapping[str, Credentials]) -> Iterator[str]:
+    """Say what may be meant, and should be known, of addresses that serve all doors."""
+    if why := exposed(addresses, Side.ADMIN, web, {}, {}):
+        yield why
+    verified = web.tls is not None and web.tls.verify_mode is not ssl.CERT_NONE
+    for name, held in credentials.items():
+        if held.client_sans and not verified:
+            what = f"source {name} may show a client's certificate, and nobody asks for one"
+            yield f"{what}: set client_auth_type and client_ca_file in --web.config.file"
 
 
 def _is_loopback(host: str) -> bool:

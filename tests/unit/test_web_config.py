@@ -190,6 +190,14 @@ def test_what_is_odd_is_only_warned_of(folder: Path) -> None:
     assert any("cost 16 takes seconds" in one for one in clear)
 
 
+def test_the_example_is_one(folder: Path) -> None:
+    text = (Path(__file__).parents[2] / "examples" / "web.yml").read_text()
+    found = read(folder, text.replace("/etc/pagerelay/tls/relay.crt", "relay.pem").replace("/etc/pagerelay/tls/", ""))
+
+    assert found.tls is not None
+    assert list(found.users) == ["prometheus"]
+
+
 def test_promtool_takes_what_the_relay_takes(folder: Path) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
