@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from heapq import nsmallest
 from typing import Any
 
+import msgspec
+
 from relay.alert import Instant, moment
 from relay.event import Action, Event, Link
 from relay.page import Page, short_id
@@ -56,7 +58,7 @@ class Census:
         self.worst = nsmallest(WORST, (*self.worst, *loud), key=_worst_first)
 
     def _name(self, one: Stood) -> str:
-        name = cut(line(read(one.raw).labels.get("alertname", "")), _LONGEST_VALUE) or _NAMELESS
+        name = cut(line(_alertname(one.raw)), _LONGEST_VALUE) or _NAMELESS
         return name if name in self.by_name or len(self.by_name) < _MOST_NAMES else _OTHERS
 
     def names(self, most: int) -> tuple[list[tuple[str, int]], int]:
@@ -66,6 +68,26 @@ class Census:
         if len(ranked) == most + 1 and not self.by_name[_OTHERS]:
             most += 1  # one other may as well be named
         return ranked[:most], sum(count for _, count in ranked[most:]) + self.by_name[_OTHERS]
+
+
+class _Labels(msgspec.Struct):
+    alertname: str = ""
+
+
+class _Named(msgspec.Struct):
+    """The little of an alert that is counted by."""
+
+    labels: _Labels = msgspec.field(default_factory=_Labels)
+
+
+_NAMED = msgspec.json.Decoder(_Named)
+
+
+def _alertname(raw: bytes) -> str:
+    try:
+        return _NAMED.decode(raw).labels.alertname
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return read(raw).labels.get("alertname", "")
 
 
 def _worst_first(one: Stood) -> tuple[int, int, Instant, int]:

@@ -1,4 +1,4 @@
-"""Random bodies, time, deliveries and crashes in and out of storms, against a plain model of who fires.
+"""Random bodies, time, deliveries, reloads and crashes in and out of storms, against a plain model of who fires.
 
 Checked: every alert that fires stands in exactly one page of its integration, folded or not, and that page is wanted;
 a critical never folds; no more new pages open by themselves than a storm leaves; nothing folded is forgotten: when all
@@ -139,6 +139,12 @@ class Machine(RuleBasedStateMachine):
     def send(self, taken: bool) -> None:
         """Send what is due, or lose the answers."""
         self.deliver(Delivered() if taken else Retry("timeout"), rounds=1)
+
+    @rule()
+    def reload(self) -> None:
+        """Judge all that fires again: nothing changes."""
+        self.scheduler.reloaded(BOOK)
+        self.tick()
 
     @rule()
     def crash(self) -> None:
