@@ -1,6 +1,8 @@
 """What becomes of a webhook body that is not as Alertmanager writes it."""
 
 import json
+import threading
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from relay.alert import Alert, Status, WebhookMessage, fingerprint_of, instant
 from relay.errors import BadBody
+from relay.ingress import salvage
 from relay.ingress.alertmanager import body_digest, parse, peek_group_key
 
 YEAR_ONE = instant(datetime(1, 1, 1, tzinfo=UTC))
@@ -554,3 +557,35 @@ def test_what_is_known_is_named_and_the_rest_is_read(alerts: list[dict[str, Any]
     digests = {one.digest for one in part.alerts}
     assert {one.digest for one in whole.alerts} <= digests | set(part.repeated)
     assert set(part.repeated) <= known
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                *(b"\\", b"\\u", b"\\ud83d", b"\\ude00", b'"', b"u", b"d8", b"a", b"abcdefghijklmnop"),
+                *(b"\xff", b"\x80", b"\xe2\x82", b"\xe2\x82\xac", b"\xf0\x9f", b"\xf0\x9f\x98\x80", b"\x01", b"\n"),
+            ]
+        ),
+        max_size=60,
+    ).map(b"".join)
+)
+def test_text_mended_piece_by_piece_is_mended_as_a_whole(text: bytes) -> None:
+    whole = salvage._mended(text)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(salvage, "_PIECE", 20)
+        assert salvage.mend(text) == whole
+
+
+@pytest.mark.parametrize("broken", [b"\xff" * 8_000_000, b"\\ud800" * 1_000_000, b"a" * 8_000_000 + b"\xff"])
+def test_megabytes_of_broken_text_leave_other_threads_their_turn(broken: bytes) -> None:
+    body = b'{"alerts":[{"labels":{"alertname":"%b"}}]}' % broken
+    reading = threading.Thread(target=parse, args=(body, ""))
+    longest, last = 0.0, time.monotonic()
+    reading.start()
+    while reading.is_alive():
+        time.sleep(0.001)
+        longest, last = max(longest, time.monotonic() - last), time.monotonic()
+
+    assert longest < 1
