@@ -580,7 +580,7 @@ def test_text_mended_piece_by_piece_is_mended_as_a_whole(text: bytes) -> None:
 
 @pytest.mark.parametrize("broken", [b"\xff" * 8_000_000, b"\\ud800" * 1_000_000, b"a" * 8_000_000 + b"\xff"])
 def test_megabytes_of_broken_text_leave_other_threads_their_turn(broken: bytes) -> None:
-    body = b'{"alerts":[{"labels":{"alertname":"%b"}}]}' % broken
+    body = b'{"alerts":[{"labels":{"alertname":"%b"},"fingerprint":"0123456789abcdef"}]}' % broken
     reading = threading.Thread(target=parse, args=(body, ""))
     longest, last = 0.0, time.monotonic()
     reading.start()
