@@ -248,6 +248,7 @@ _SET: Mapping[str, Setting] = {
 }
 _ALLOWED: Mapping[str, Allowance] = {
     "dead_letter.before_commit": Allowance(dead=True),
+    "prune.step": Allowance(forgets=True),
     "storm.fold": Allowance(folds=True),
 }
 

@@ -54,6 +54,8 @@ class Allowance:
     """Pages may be folded into a storm page."""
     repeats: float = 0.0
     """`repeat_interval` in seconds: an equal trigger after that is a refresh."""
+    forgets: bool = False
+    """The journal is pruned before anybody can read it: what ended without a call cannot be asked for."""
     late: bool = False
     """The event loop was held up on purpose."""
     unsynced: bool = False
@@ -144,7 +146,7 @@ def i1_conservation(evidence: Evidence) -> list[str]:
                 continue
             if not over:
                 found.append(f"{group.name}: {name} fires since episode {episode}, and nobody was told")
-            elif _fingerprint(group, name) not in told:
+            elif _fingerprint(group, name) not in told and not evidence.allows.forgets:
                 found.append(f"{group.name}: {name} episode {episode} was accepted, and nothing says what became of it")
     return found
 
@@ -348,7 +350,10 @@ def shown(line: Line) -> dict[str, int] | None:
     details = line["event"]["payload"].get("custom_details")
     if not isinstance(details, dict) or "shown" not in details:
         return None
-    return {name: int(episode) for name, _, episode in (part.partition("=") for part in details["shown"].split())}
+    parts = [part.partition("=") for part in details["shown"].split()]
+    if not all(episode for _, _, episode in parts):
+        return None  # what was saved from a damaged database has lost its annotations
+    return {name: int(episode) for name, _, episode in parts}
 
 
 def base(dedup_key: str) -> str:

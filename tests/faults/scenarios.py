@@ -131,7 +131,7 @@ def system_call(*inject: str, lasts: float = 1.5) -> Act:
         stage.disturb(0)
         with stage.sampling(), stage.strace(*inject):
             until(lambda: not stage.relay.running, lasts)
-        stage.disturb(0)
+            stage.disturb(0)  # what is written from now on may be told again
         if not stage.relay.running:
             stage.did("gave up, and was started again")
             stage.start()
@@ -157,9 +157,10 @@ def disk_full(stage: Stage) -> None:
             _fill(filler)
             stage.did("disk full")
             time.sleep(2.0)
-        filler.unlink()
         stage.disturb(0)
-        time.sleep(0.5)
+        filler.unlink()
+        wait_for(stage.relay.ready, "it takes pages again")
+        stage.disturb(0)
         stage.relay.stop()
         shutil.copytree(mounted, kept, dirs_exist_ok=True)
     finally:
@@ -189,8 +190,8 @@ def locked(stage: Stage) -> None:
         stage.did("locked")
         stage.disturb(0)
         time.sleep(4.5)
-        db.execute("ROLLBACK")
         stage.disturb(0)
+        db.execute("ROLLBACK")
 
 
 def corrupt(stage: Stage) -> None:
@@ -637,7 +638,13 @@ SCENARIOS: tuple[Scenario, ...] = (
         dies_at("send.after_answer", "settle.before_commit"),
         proofs=("faults", "acknowledged", DUPLICATES),
     ),
-    Scenario(5, "kill -9 while pruning", prunes, setting=Setting(serve=("--data.retention=1s",))),
+    Scenario(
+        5,
+        "kill -9 while pruning",
+        prunes,
+        setting=Setting(serve=("--data.retention=1s",)),
+        allows=Allowance(forgets=True),
+    ),
     Scenario(5, "kill -9 right after a reload", reloads_and_dies),
     Scenario(5, "kill -9 in a migration", migrates),
     Scenario(6, "kill -9 at the nth write", dies_at_a_write, needs="strace"),

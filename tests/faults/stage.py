@@ -378,6 +378,7 @@ class Stage:
     def _fresh(self) -> float | None:
         labels = {"alertname": "Fresh", "instance": "i0", "severity": "critical"}
         group = Group("Fresh", [Instance("i0", labels)], 0.0)
+        group.key_text = "Fresh" + self.setting.key_text if self.setting.key_text else ""
         group.change(group.instances)
         posted = time.time()
         self.producer.add(group)
