@@ -24,11 +24,9 @@ from relay.answers.words import lane as lane_word
 from relay.page import Lane, Page, State, Wanted
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import NO_SILENCES, Silences
-from relay.store import Counts, Entry, SqliteStore
+from relay.store import Counts, SqliteStore
+from relay.store.answers import DECISIONS_AT_ONCE
 from relay.storms import Storms
-
-_DECISIONS_AT_ONCE = 1_000
-"""An answer ends with the message that reaches this many."""
 
 
 class Answers:
@@ -128,16 +126,9 @@ class Answers:
     ) -> Decisions:
         """List decisions of the newest messages first; `limit` counts messages, none of which is cut in two."""
         entries = await self._store.decisions(limit, before, source, fingerprint, page)
-        kept: list[Entry] = []
-        count = 0
-        for entry in entries:
-            kept.append(entry)
-            count += len(entry.record.decisions)
-            if count >= _DECISIONS_AT_ONCE:
-                break
-        more = len(kept) < len(entries) or len(entries) == limit
-        decisions = [show.decision(entry, one) for entry in kept for one in entry.record.decisions]
-        return Decisions(decisions=tuple(decisions), next=kept[-1].id if more and kept else None)
+        decisions = [show.decision(entry, one) for entry in entries for one in entry.record.decisions]
+        more = len(entries) == limit or len(decisions) >= DECISIONS_AT_ONCE
+        return Decisions(decisions=tuple(decisions), next=entries[-1].id if more and entries else None)
 
     async def status(self) -> StatusAnswer:
         """Say how the relay is doing."""

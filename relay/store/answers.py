@@ -17,6 +17,8 @@ from relay.store.views import Counts, Entry, Kind, Seen, Stale
 
 _FEW = 5_000
 """Up to so many matching pages it is quicker to fetch them all than to walk over the others."""
+DECISIONS_AT_ONCE = 1_000
+"""A list of decisions ends with the entry that reaches this many."""
 _ENTRIES_SEARCHED = 5_000
 """How far back the journal is searched for something it has no index for."""
 _ENTRIES_AT_ONCE = 200
@@ -94,14 +96,19 @@ def decisions(
     page: int | None,
     group_key: str | None,
 ) -> list[Entry]:
-    """List the journal's newest entries first, each with those of its decisions that were asked for."""
+    """List the journal's newest entries first, each with those of its decisions that were asked for.
+
+    The list ends early with the entry that reaches DECISIONS_AT_ONCE: one entry may hold 20,000.
+    """
     hashes = _groups_of(db, source, fingerprint, page, group_key)
     found: list[Entry] = []
+    count = 0
     for entry in _entries(db, _LAST if before is None else before, source, group_key, hashes):
         told = _told(entry, fingerprint, None if page is None else short_id(page))
         if told is not None:
             found.append(told)
-        if len(found) >= limit:
+            count += len(told.record.decisions)
+        if len(found) >= limit or count >= DECISIONS_AT_ONCE:
             break
     return found
 
@@ -217,11 +224,12 @@ def _entries(
             "hashes": codec.ids(hashes or ()),
             "limit": _ENTRIES_AT_ONCE,
         }
-        rows = db.execute(query("answers", name), terms).fetchall()
-        yield from (Entry(row[0], codec.record(row[1:])) for row in rows)
-        if len(rows) < _ENTRIES_AT_ONCE:
+        count = 0
+        for row in db.execute(query("answers", name), terms):  # row by row: each may be of some megabytes
+            count, before = count + 1, row[0]
+            yield Entry(before, codec.record(row[1:]))
+        if count < _ENTRIES_AT_ONCE:
             return
-        before = rows[-1][0]
 
 
 def _told(entry: Entry, fingerprint: str | None, page: str | None) -> Entry | None:
