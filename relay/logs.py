@@ -28,6 +28,8 @@ _LINES_WAITING = 10_000
 """Lines that may wait to be written."""
 _GATHERED = 0.02
 """Seconds of lines that are written at once: to wake a thread for each would cost more than to make it up."""
+_KIND_A_SECOND = 100
+"""Warnings of one kind, and errors of one kind, in a second: who sends rubbish without end does not fill the disk."""
 _SHORTEST_SECRET = 6
 """Hiding shorter strings would blank out half of every line."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -68,6 +70,7 @@ class Log:
     ) -> None:
         self._clock = clock
         self._repeats = Repeats()
+        self._crowd = _Crowd(clock)
         self._hidden: tuple[str, ...] = ()
         self._form = _as_json if form == "json" else _as_logfmt
         self._second = -1
@@ -94,11 +97,13 @@ class Log:
 
     def warning(self, event: str, **words: object) -> None:
         """Log what someone should look at."""
-        self._logger.warning(event, **words)
+        if (left_out := self._crowd.admit(event)) is not None:
+            self._logger.warning(event, **words, **left_out)
 
     def error(self, event: str, **words: object) -> None:
         """Log what someone must mend."""
-        self._logger.error(event, **words)
+        if (left_out := self._crowd.admit(event)) is not None:
+            self._logger.error(event, **words, **left_out)
 
     def delivery_failed(self, what: object, event: str, **words: object) -> None:
         """Log a failed delivery, unless `what` (whose, and its error) was logged in the last five minutes."""
@@ -130,6 +135,29 @@ class Log:
         if len(text) > _LONGEST:
             text = self._hide(text)[:_LONGEST] + "…"
         return clean(text)
+
+
+class _Crowd:
+    """Counts the lines of each kind in the second at hand, and says with the next one how many were left out."""
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self._clock = clock
+        self._second = -1
+        self._lines: dict[str, int] = {}
+        self._left_out: dict[str, int] = {}
+
+    def admit(self, event: str) -> Mapping[str, int] | None:
+        """Return what to add to a line; None: leave it out."""
+        second = self._clock() // 1_000_000
+        if second != self._second:
+            self._second = second
+            self._lines.clear()
+        count = self._lines[event] = self._lines.get(event, 0) + 1
+        if count > _KIND_A_SECOND:
+            self._left_out[event] = self._left_out.get(event, 0) + 1
+            return None
+        missing = self._left_out.pop(event, 0)
+        return {"left_out_before": missing} if missing else {}
 
 
 class _Lines:

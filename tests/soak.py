@@ -145,7 +145,7 @@ def _request(relay: Relay, step: int, chance: random.Random) -> int:
             path = chance.choice(
                 ("/metrics", "/api/v1/pages?limit=100", "/api/v1/decisions", "/api/v2/alerts", "/nope")
             )
-            return call("GET", f"{relay.url}{path}").status
+            return call("GET", f"{relay.url}{path}", timeout=60).status
         case 1:
             return relay.post(mutated(seeds.webhooks(), 1, chance.randrange(500))).status
         case 2:

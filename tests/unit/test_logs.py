@@ -113,6 +113,32 @@ def test_the_same_failure_is_logged_once_in_five_minutes() -> None:
     assert times == ["ts=2026-11-23T00:21:12.123Z", "ts=2026-11-23T00:26:12.123Z", "ts=2026-11-23T00:27:12.123Z"]
 
 
+def test_ten_thousand_bad_requests_in_a_second_leave_a_hundred_lines_and_their_number() -> None:
+    stream, now = io.StringIO(), AT
+    log = Log(lambda: now, stream=stream)
+
+    for number in range(10_000):
+        log.warning("webhook refused", source="x", error="e" * 1_000_000 if number < 3 else "not JSON")
+    log.error("disk full")
+    now += 1_000_000
+    log.warning("webhook refused", source="x", error="not JSON")
+
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 102
+    assert max(map(len, lines)) < 3_000
+    assert lines[-1].endswith('error="not JSON" left_out_before=9900')
+
+
+def test_what_is_said_once_for_each_message_is_never_left_out() -> None:
+    stream = io.StringIO()
+    log = Log(lambda: AT, stream=stream)
+
+    for _ in range(500):
+        log.info("accepted webhook")
+
+    assert len(stream.getvalue().splitlines()) == 500
+
+
 def test_repeats_are_remembered_within_bounds() -> None:
     repeats = Repeats(room=3)
 
