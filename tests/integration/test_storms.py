@@ -124,6 +124,9 @@ async def test_an_alert_leaves_the_storm_page_only_once_its_own_was_accepted(tmp
         assert len(relay.open_alerts) == 2
         await relay.reload(each_its_own(top=storm(1)))  # what leaves already goes on leaving
         assert (await storm_page(relay))["firing"] == 2
+        changed = {**groups(1, 2)[0], "annotations": {"summary": "worse"}}
+        (told,) = await relay.decisions(changed, group="h")
+        assert told["pages"] == [(await relay.page("Slow-1"))["id"]], "it is in its own page by now"
 
         relay.sandbox.faults.clear()
         await relay.wait(minutes(3))
@@ -163,6 +166,24 @@ async def test_a_storm_page_that_errors_join_is_opened_anew(tmp_path: Path) -> N
         assert (opened["state"], opened["severity"], opened["firing"]) == ("open", "error", 4)
         assert set(relay.open_alerts) == {"Slow-0", opened["dedup_key"]}
         assert opened["event"]["payload"]["summary"] == "[error] Storm: 4 pages folded (4 Slow)"
+
+
+@RESTLESS
+async def test_what_a_rule_keeps_quiet_stays_in_its_page_and_counts_when_that_ends(
+    tmp_path: Path, restless: bool
+) -> None:
+    settings = config(dedup_key="{labels.group}", hold_trigger={"info": "10m", "default": "0s"}, top=storm(1))
+    settings["route"]["severity"] = {"info": "info", "default": "warning"}
+    async with open_relay(tmp_path, settings, restless=restless) as relay:
+        held = fires("Held", "info", group="2")
+        await relay.post(*groups(1, 3), held, group="g")
+        assert ((await relay.page("2"))["state"], (await relay.page("2"))["suppressed"]) == ("muted", 1)
+        assert (await storm_page(relay))["firing"] == 1
+
+        await relay.post(*over(groups(1, 3)), group="g")
+        await relay.wait(minutes(11))
+
+        assert set(relay.open_alerts) == {"2"}, "its hold is over, and so is the storm"
 
 
 async def test_off_opens_every_page(tmp_path: Path) -> None:

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from relay.alert import SECOND
+from relay.alert import MINUTE, SECOND
 from relay.config import examine
 from relay.event import Severity
-from relay.rules.ruleset import Budget
+from relay.rules.ruleset import Budget, Storm
 from relay.secret import Key, Secret, Tls, key_id
 from tests.unit.configuring import KEY, OTHER_KEY, errors, loaded, paging, warnings, write
 
@@ -345,3 +345,46 @@ def test_links_and_images_keep_the_fields_that_are_set(tmp_path: Path) -> None:
 
     assert target.texts.links == ({"href": "https://x", "text": "t"}, {"href": "y"})
     assert target.texts.images == ({"src": "https://i", "alt": "a"},)
+
+
+STORMS = [
+    ("", "", Storm(60, MINUTE)),
+    ("global: {storm: off}\n", "", None),
+    ("global: {storm: {pages: 5, within: 2m}}\n", "", Storm(5, 2 * MINUTE)),
+    ("global: {storm: {pages: 5, within: 2m}}\n", ", storm: off", None),
+    ("global: {storm: off}\n", ", storm: {pages: 7}", Storm(7, MINUTE)),
+]
+
+
+@pytest.mark.parametrize(("top", "entry", "storm"), STORMS)
+def test_an_entry_says_what_a_storm_is_else_the_file_does(
+    tmp_path: Path, top: str, entry: str, storm: Storm | None
+) -> None:
+    found = loaded(tmp_path, top + paging(f"routing_key: KEY{entry}"))
+
+    assert [one.storm for one in found.rules.integrations.values()] == [storm]
+
+
+def test_of_two_entries_with_one_key_the_first_says_what_a_storm_is(tmp_path: Path) -> None:
+    text = paging("routing_key: KEY, storm: {pages: 3}") + "  - {routing_key: KEY, storm: off}\n"
+
+    found = loaded(tmp_path, text)
+
+    assert [one.storm for one in found.rules.integrations.values()] == [Storm(3, MINUTE)]
+    assert any("storm, timeout and http_config of the first one hold" in str(one) for one in found.warnings)
+
+
+@pytest.mark.parametrize(
+    ("storm", "error"),
+    [
+        ("on", "must be a mapping (`{pages: 60, within: 1m}`), or off"),
+        ("{pages: 0}", "must be a whole number of at least 1"),
+        ("{within: 0s}", "must be longer than zero"),
+        ("{page: 3}", 'unknown field "page"; did you mean "pages"?'),
+        ("[1]", "must be a mapping (`{pages: 60, within: 1m}`), or off"),
+    ],
+)
+def test_a_storm_is_a_number_of_pages_within_a_time_or_off(tmp_path: Path, storm: str, error: str) -> None:
+    (found,) = errors(tmp_path, f"global: {{storm: {storm}}}\n" + paging("routing_key: KEY"))
+
+    assert error in found
