@@ -373,6 +373,7 @@ class App:
             timeout=self._timeout,
             external_url=self._settings.external_url,
             judged=lambda: nudges[0](),
+            stranded=lambda page, members: emergency.strand(page, members),
             paused=lambda integration: pausing.of(integration) is not None,
             ring=self._bell.ring,
             metrics=metrics,

@@ -17,10 +17,11 @@ from relay.alert import SECOND, Duration, Instant, Status
 from relay.errors import StoreError
 from relay.logs import Log
 from relay.metrics import Metrics
-from relay.page import Lane, Page, short_id
+from relay.page import Do, Lane, Page, short_id
 from relay.rules.classify import Draft, lookup_of
 from relay.rules.judge import judge
-from relay.rules.ledger import Attempt, Claim, Ledger, Lookup, Plan, Settled, Started, Want
+from relay.rules.ledger import Attempt, Claim, Ledger, Lookup, Plan, Settled, Shown, Started, Want
+from relay.rules.pages import next_step
 from relay.rules.recovery import drafted, recovered, told_of
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import Silences
@@ -200,6 +201,12 @@ class Emergency:
         for seen in found:
             self._slate.adopt(seen.page, seen.members)
         if found:
+            self.wake()
+
+    def strand(self, page: Page, members: Sequence[Shown]) -> None:
+        """Take over a page that was in hand when the store failed: there it stands as in hand, and nobody tries it."""
+        if page.lane in NEW and next_step(page) in (Do.TRIGGER, Do.REOPEN):
+            self._slate.adopt(page, members)
             self.wake()
 
     # The store, as the mail room knows it

@@ -28,7 +28,7 @@ from relay.rendering import Renderer
 from relay.rules.cleaning import cut, line
 from relay.rules.delivery import settle, start
 from relay.rules.ladder import FALLBACK, MINIMAL, passed_over
-from relay.rules.ledger import Attempt, Claim, Settled, Started, Want
+from relay.rules.ledger import Attempt, Claim, Settled, Shown, Started, Want
 from relay.rules.render import LONGEST_SUMMARY, minimal
 from relay.rules.rulebook import Rulebook
 from relay.rules.ruleset import Budget, Texts
@@ -90,8 +90,10 @@ class Dispatcher:
         metrics: Metrics,
         log: Log,
         windows: dict[str, Window] | None = None,
+        stranded: Callable[[Page, Sequence[Shown]], None] = lambda page, members: None,
     ) -> None:
-        """`windows` are the budgets, where another mail room sends to the same integrations."""
+        """`windows` are the budgets, where another mail room sends to the same integrations; `stranded` is told of a
+        page as it should be written down after a call, and who is in it, when the store cannot take that."""
         self.book = book
         self._store = store
         self._renderer = renderer
@@ -107,6 +109,7 @@ class Dispatcher:
         self._metrics = metrics
         self._log = log
         self._windows: dict[str, Window] = {} if windows is None else windows
+        self._stranded = stranded
         self._flying: defaultdict[str, int] = defaultdict(int)
         self._refusals = Refusals()
         self._turns = Turns()
@@ -370,6 +373,7 @@ class Dispatcher:
 
     async def _settle(self, claim: Claim, settlement: Callable[[Page], Settled]) -> Page:
         """Write an outcome down, for as long as it takes: until then the page counts as in flight."""
+        told = False
         while True:
             try:
                 return await self._store.settle(claim.attempt, settlement, self._clock())
@@ -379,6 +383,9 @@ class Dispatcher:
             except Exception as error:  # whatever it is: what PagerDuty was told must be written down
                 self._metrics.store_failed("settle")
                 self._log.error("an outcome cannot be written down yet", page=short_id(claim.page.id), error=str(error))
+                if not told:
+                    self._stranded(settlement(claim.page).page, claim.members)
+                told = True
                 await asyncio.sleep(_RESETTLE)
 
     def _account(self, claim: Claim, outcome: Outcome | None) -> None:
