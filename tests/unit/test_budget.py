@@ -84,6 +84,18 @@ def test_while_criticals_wait_the_others_keep_five_per_cent() -> None:
     assert 0.04 <= others / len(sent) <= 0.06
 
 
+@pytest.mark.parametrize("lane", list(SHARES))
+def test_rows_of_a_lane_are_gone_within_their_share_of_five_per_cent_whatever_else_waits(lane: Lane) -> None:
+    rows, rate = 8, 120 / 60
+    share = SHARES[lane] / sum(SHARES.values())
+    bound = rows / (0.05 * share * rate)
+    backlog = {**dict.fromkeys(LANES, 100_000), lane: rows}
+
+    sent = drive(Window(Budget()), backlog, bound, step=0.5)
+
+    assert sum(1 for _, one in sent if one is lane) == rows
+
+
 @pytest.mark.parametrize("events", [2, 120, 640, 1_200, 100_000])
 @pytest.mark.parametrize("most", [1, 8, 32])
 def test_criticals_go_first_whatever_the_budget_and_however_few_calls_fit_at_once(events: int, most: int) -> None:
