@@ -23,8 +23,10 @@ from relay.rules.delivery import settle, start
 from relay.rules.judge import judge
 from relay.rules.ledger import Ledger, Lookup, Plan, Want
 from relay.rules.rulebook import Rulebook
+from relay.rules.storms import StormBegins, storm_id
 from relay.store import connect, delivery
 from relay.store.keeping import Keep, keep_together
+from relay.storms import Storms, Watch
 from tests.contract import values
 
 RULES = """
@@ -40,6 +42,14 @@ NOW: Instant = 1_700_000_000 * SECOND
 def book(tmp_path_factory: pytest.TempPathFactory) -> Rulebook:
     file = tmp_path_factory.mktemp("rules") / "relay.yml"
     file.write_text(RULES)
+    loaded = load(file, {})
+    return Rulebook(loaded.rules, loaded.keys)
+
+
+@pytest.fixture(scope="module")
+def stormy(tmp_path_factory: pytest.TempPathFactory) -> Rulebook:
+    file = tmp_path_factory.mktemp("stormy") / "relay.yml"
+    file.write_text(f"global: {{storm: {{pages: 1, within: 1m}}}}\n{RULES}")
     loaded = load(file, {})
     return Rulebook(loaded.rules, loaded.keys)
 
@@ -103,7 +113,7 @@ def deliver(db: sqlite3.Connection, book: Rulebook, now: Instant) -> None:
         delivery.settle(
             db,
             claim.attempt,
-            partial(settle, attempt=claim.attempt, outcome=Delivered(), now=now, jitter=0.5, digest="d"),
+            partial(settle, attempt=claim.attempt, outcome=Delivered(), now=now, jitter=0.5, digest="d", book=book),
             now,
         )
 
@@ -129,6 +139,31 @@ def test_kept_together_is_kept_one_after_the_other(
 
         assert [outcome for at, outcome in enumerate(outcomes) if at != broken] == singly
         assert all(isinstance(outcome, ValueError) for outcome in outcomes[broken : broken + 1])
+        assert everything(joint) == everything(alone)
+
+
+def storming(drafts: Sequence[Draft], book: Rulebook) -> list[Keep]:
+    """Judgements with a count of new pages, all of them prepared before the first is made."""
+    storms = Storms()
+    for name in book.rules.integrations:
+        storms.look_up(StormBegins(storm_id(name)))
+    return [_counted(draft, storms.watch(draft.entries, draft.lookup, book, NOW), book) for draft in drafts]
+
+
+def _counted(draft: Draft, watch: Watch, book: Rulebook) -> Keep:
+    return Keep(watch.lookup, lambda ledger: judge(draft, ledger, NOW, book, storms=watch))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(together=MESSAGES)
+def test_a_storm_folds_what_is_kept_together_as_what_is_kept_one_after_the_other(
+    stormy: Rulebook, together: list[list[Said]]
+) -> None:
+    drafts = [classify(parse(body(one), ""), stormy) for one in together]
+    with stores(2) as (alone, joint):
+        singly = [one(alone) for one in storming(drafts, stormy)]
+
+        assert keep_together(joint, storming(drafts, stormy)) == singly
         assert everything(joint) == everything(alone)
 
 
