@@ -210,7 +210,7 @@ async def test_the_loop_that_accepts_survives_a_want_of_files(tmp_path: Path, mo
         return await accept(listening)
 
     monkeypatch.setattr(loop, "sock_accept", scarce)
-    async with open_house(tmp_path) as house:
+    async with open_house(tmp_path) as house, asyncio.timeout(10):
         await house.post(message(alert()))
 
         assert failures == []
