@@ -28,6 +28,8 @@ class Climb:
     key_refused_at: Instant | None = None
     key: str = ""
     """The key that was refused then."""
+    tried_with: object = None
+    """What the file said of its keys and fallback when the last trigger was started."""
     died: tuple[int, object] | None = None
     """The revision of the dead letter, and what it was refused with."""
 
@@ -54,13 +56,23 @@ class Ladder:
         if climb.died is not None:
             assert attempt.revision > climb.died[0], "a dead letter is sent again, and nothing has changed"
             self._anew(climb)
+        self._turn(climb, page, attempt.at, book)
+        climb.tried_with = self._refused_with(page, book)
+        return climb.rung
+
+    def turned(self, page: Page, to: str, book: Rulebook, now: Instant) -> None:
+        """Note that a page turned to another receiver before anything was started."""
+        climb = self.of(page.id, page.episode)
+        self._turn(climb, page, now, book)
+        assert climb.at == to, "it turns to another receiver than it should"
+
+    def _turn(self, climb: Climb, page: Page, now: Instant, book: Rulebook) -> None:
         receiver = book.rules.receivers.get(climb.at)
         if climb.at and not climb.held and not (receiver and receiver.targets):
             climb.at, climb.key_refused_at = "", None
-        late = climb.key_refused_at is not None and attempt.at >= climb.key_refused_at + PATIENCE
+        late = climb.key_refused_at is not None and now >= climb.key_refused_at + PATIENCE
         if late and climb.key == self._key(page, climb, book) and self._beyond(page, climb, book):
             self._move(climb, self._beyond(page, climb, book))
-        return climb.rung
 
     def answered(self, page: Page, attempt: Attempt, outcome: Outcome, book: Rulebook, now: Instant) -> None:
         """Note what became of a trigger; `page` is its row as it was before that was known."""
@@ -76,6 +88,11 @@ class Ladder:
                 climb.held = climb.held or elsewhere
             case Rejected() if attempt.episode == page.episode:
                 self._rejected(climb, page, attempt, book)
+
+    def lost(self, attempt: Attempt) -> None:
+        """Note that nobody will ever know what became of an attempt."""
+        climb = self.of(attempt.page, attempt.episode)
+        climb.held = climb.held or attempt.rung.startswith("fallback")
 
     def resolved(self, page: Page, attempt: Attempt) -> None:
         """Note that a resolve was taken."""
@@ -97,7 +114,9 @@ class Ladder:
         elif attempt.lane is not Lane.REFRESH and (beyond := self._beyond(page, climb, book)):
             self._move(climb, beyond)
         elif attempt.revision == page.revision:
-            climb.died = page.revision, self._refused_with(page, book)
+            climb.died = page.revision, climb.tried_with
+            if climb.tried_with != self._refused_with(page, book):
+                self._anew(climb)
 
     def _key_refused(self, climb: Climb, page: Page, attempt: Attempt, book: Rulebook, now: Instant) -> None:
         if climb.at and attempt.rung.startswith("fallback") and not climb.held and not self._beyond(page, climb, book):

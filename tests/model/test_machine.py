@@ -20,11 +20,11 @@ from relay.config import load, recognise, remembered
 from relay.decision import Verdict
 from relay.event import Action, Delivered, Outcome, Rejected, Retry
 from relay.ingress.alertmanager import parse
-from relay.page import Lane, Wanted
+from relay.page import Lane, Page, Wanted
 from relay.rules.classify import classify
 from relay.rules.delivery import settle, start
 from relay.rules.judge import judge
-from relay.rules.ledger import Claim, Ledger, Lookup, Plan, Want
+from relay.rules.ledger import Claim, Ledger, Lookup, Plan, Started, Want
 from relay.rules.letters import revive
 from relay.rules.reload import look_again, place_again, rejudge, waits_for
 from relay.rules.rulebook import Rulebook
@@ -196,9 +196,15 @@ class Machine(RuleBasedStateMachine):
             {(integration, lane) for integration, lane, due in self.engine.heads(self.now) if due <= self.now}
         )
         wants = [Want(integration, Lane(lane), most) for integration, lane in heads]
-        for claim in self.engine.claim(wants, self.now, partial(start, now=self.now, book=self.book, timeout=TIMEOUT)):
+        for claim in self.engine.claim(wants, self.now, self._start):
             self._check_claim(claim)
             self.flying.append(claim)
+
+    def _start(self, page: Page) -> Started:
+        started = start(page, self.now, self.book, TIMEOUT)
+        if started.attempt is None and started.page.fallback != page.fallback:
+            self.ladder.turned(page, started.page.fallback, self.book, self.now)
+        return started
 
     def _check_claim(self, claim: Claim) -> None:
         """I3 and I10: what leaves is what the model says now."""
@@ -275,6 +281,7 @@ class Machine(RuleBasedStateMachine):
     def crash(self) -> None:
         for claim in self.flying + [claim for claim, _ in self.answered]:
             self.excuses[claim.page.id] += 1
+            self.ladder.lost(claim.attempt)
         self.flying, self.answered = [], []
         self.engine.crash()
 
