@@ -19,9 +19,9 @@ SETTLES_EVERY = 10
 CALM = 3.0
 SHORTEST, LONGEST = 0.005, 0.4
 """Seconds from ready to the end."""
-REACHED_WITHIN = 8.0
-"""Seconds in which a failpoint must be reached."""
-NTH = 12
+STARTS_WITHIN = 60.0
+REACHED_WITHIN = 15.0
+"""Seconds after the start in which a failpoint must be reached."""
 _USUAL = Setting(groups=GROUPS, most=4, direct=True)
 _NOTHING = Allowance()
 
@@ -69,6 +69,8 @@ class Ending:
 
     end: Callable[[Stage], bool]
     failpoint: str = ""
+    nth: int = 12
+    """It dies at most at the nth time."""
     setting: Setting = _USUAL
     allows: Allowance = _NOTHING
     loses: bool = True
@@ -124,7 +126,9 @@ class _Run:
             stage.sandbox.fault(latency=0.1, share=0.5)
             looks = cycle % SETTLES_EVERY == 0 or cycle == report.cycles
             # Before a look, let one kind of call be in flight: what it left undone is still undone then.
-            stage.producer.wish = stage.chance.choice((True, False, None)) if looks else None
+            stage.producer.wish = (
+                stage.chance.choice((True, False, None)) if looks and not self._how.failpoint else None
+            )
             self._cycle()
             if looks:
                 self._look(last=cycle == report.cycles)
@@ -138,7 +142,7 @@ class _Run:
 
     def _cycle(self) -> None:
         how, stage, report = self._how, self._stage, self._report
-        failpoint = f"{how.failpoint}:{stage.chance.randint(1, NTH)}" if how.failpoint else ""
+        failpoint = f"{how.failpoint}:{stage.chance.randint(1, how.nth)}" if how.failpoint else ""
         stage.start(failpoint=failpoint, ready=not failpoint)
         if not failpoint:
             time.sleep(stage.chance.uniform(SHORTEST, LONGEST))
@@ -186,6 +190,7 @@ def reaches(stir: Callable[[Stage], object]) -> Callable[[Stage], bool]:
     """Wait until the relay has died at its failpoint, stirring meanwhile."""
 
     def end(stage: Stage) -> bool:
+        until(lambda: not stage.relay.running or stage.relay.ready(), STARTS_WITHIN)
         deadline = time.monotonic() + REACHED_WITHIN
         while stage.relay.running and time.monotonic() < deadline:
             stir(stage)
@@ -237,10 +242,21 @@ def _lock(stage: Stage) -> None:
 
 _STIRRED: Mapping[str, Callable[[Stage], object]] = {
     "reload.swapped": _reload,
+    "rejudge.step": _reload,
     "dead_letter.before_commit": _refuse,
     "shutdown.draining": _terminate,
     "emergency.sent": _lock,
     "recovery.before_commit": _lock,
+}
+_NTH: Mapping[str, int] = {
+    "dead_letter.before_commit": 3,
+    "reload.swapped": 3,
+    "prune.step": 1,
+    "rejudge.step": 2,
+    "storm.fold": 5,
+    "emergency.sent": 4,
+    "recovery.before_commit": 1,
+    "shutdown.draining": 1,
 }
 _SET: Mapping[str, Setting] = {
     "prune.step": Setting(groups=GROUPS, most=4, direct=True, serve=("--data.retention=1s",)),
@@ -248,6 +264,8 @@ _SET: Mapping[str, Setting] = {
 }
 _ALLOWED: Mapping[str, Allowance] = {
     "dead_letter.before_commit": Allowance(dead=True),
+    "emergency.sent": Allowance(past_the_store=True),
+    "recovery.before_commit": Allowance(past_the_store=True),
     "prune.step": Allowance(forgets=True),
     "storm.fold": Allowance(folds=True),
 }
@@ -256,7 +274,13 @@ ENDINGS: Mapping[str, Ending] = {
     "kill": Ending(killed),
     "term": Ending(terminated, loses=False),
     **{
-        name: Ending(reaches(_STIRRED.get(name, _wait)), name, _SET.get(name, _USUAL), _ALLOWED.get(name, _NOTHING))
+        name: Ending(
+            reaches(_STIRRED.get(name, _wait)),
+            name,
+            _NTH.get(name, 12),
+            _SET.get(name, _USUAL),
+            _ALLOWED.get(name, _NOTHING),
+        )
         for name in NAMES
         if name != "migrate.step"
     },

@@ -58,6 +58,8 @@ class Allowance:
     """The journal is pruned before anybody can read it: what ended without a call cannot be asked for."""
     late: bool = False
     """The event loop was held up on purpose."""
+    past_the_store: bool = False
+    """It is killed between paging past a store that takes no writes and writing that down: only its log knows then."""
     unsynced: bool = False
     """The harness closes what the relay cannot know of (a lost database): order and duplicates are not judged."""
 
@@ -86,6 +88,8 @@ class Evidence:
     hostile: Sequence[tuple[str, str]] = ()
     """(what was sent, the status it got) of everything else that was sent to the relay."""
     samples: Sequence[Sample] = ()
+    past_the_store: frozenset[str] = frozenset()
+    """Dedup keys of which the log says that they were paged while the store could not be written."""
     leaks: Sequence[str] = ()
     """Files that hold a secret."""
     memory: int = 0
@@ -169,6 +173,8 @@ def i2_convergence(evidence: Evidence) -> list[str]:
         firing = _firing(evidence, group)
         if group.dedup_key in excused and not keys:
             continue
+        if not firing:
+            keys = [key for key in keys if key not in _out_of_mind(evidence)]
         if len(keys) != (1 if firing else 0):
             found.append(f"{group.name}: {len(firing)} alerts fire, {len(keys)} incidents are open {keys}")
         elif firing:
@@ -214,7 +220,7 @@ def i5_resolves_pass(evidence: Evidence) -> list[str]:
     return [
         f"{alert['dedup_key']} is still open although everything resolved"
         for alert in evidence.open_at_end
-        if not _ours(alert["dedup_key"])
+        if not _ours(alert["dedup_key"]) and alert["dedup_key"] not in _out_of_mind(evidence)
     ]
 
 
@@ -430,6 +436,11 @@ def _excused(evidence: Evidence) -> set[str]:
         if folded or (evidence.allows.dead and page["state"] == "dead letter"):
             excused.add(base(page["dedup_key"]))
     return excused
+
+
+def _out_of_mind(evidence: Evidence) -> frozenset[str]:
+    """Name the pages that a killed relay had told nobody of but PagerDuty and its log."""
+    return evidence.past_the_store if evidence.allows.past_the_store else frozenset()
 
 
 # What differs
