@@ -10,12 +10,14 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from relay.errors import StoreBusy, StoreError
 from relay.page import Lane, State, short_id
 from relay.rules.ledger import Lookup, Plan, Want
 from relay.store import Holder, SqliteStore, acquire, connect, holder
+from relay.store.codec import COLUMNS, COMPUTED, page_row
 from relay.store.connect import FILE
 from relay.store.queries import query
 from tests.contract.values import INTEGRATION, alert, page, start, told, waiting, write
@@ -122,6 +124,56 @@ def test_migrations_are_numbered_without_a_gap() -> None:
     assert numbers == list(range(1, len(connect.migrations()) + 1))
 
 
+@pytest.mark.parametrize("schema", [1, 2])
+async def test_an_older_store_opens_with_its_backlog(tmp_path: Path, schema: int) -> None:
+    backlog = [*(waiting(str(number), due_at=number) for number in range(100)), page("dead", dead="400")]
+    columns = [*COLUMNS["pages"], *(name for name in COMPUTED["pages"] if name != "via")]
+    with closing(sqlite3.connect(tmp_path / FILE)) as db:
+        for number, script in enumerate(connect.migrations()[:schema], 1):
+            db.executescript(f"{script}; CREATE TABLE IF NOT EXISTS schema_version (version INTEGER);")
+            db.execute("INSERT INTO schema_version VALUES (?)", (number,))
+        text = f"INSERT INTO pages ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+        db.executemany(text, [page_row(one)[: len(columns)] for one in backlog])
+        db.commit()
+
+    store = await SqliteStore.open(tmp_path)
+
+    assert await store.heads(0) == [(INTEGRATION, Lane.CRITICAL, 0)]
+    assert [one.dedup_key for one in await store.dead(-1, 10)] == ["dead"]
+    counts = await store.counts()
+    assert (counts.waiting, counts.dead) == ({(INTEGRATION, Lane.CRITICAL): 100}, {INTEGRATION: 1})
+    claims = await store.claim([Want(INTEGRATION, Lane.CRITICAL, 1_000)], 1_000, start)
+    assert {claim.page.dedup_key for claim in claims} == {str(number) for number in range(100)}
+    await store.close()
+
+
+async def test_what_a_fallback_carries_waits_in_its_queue(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path)
+    own, carried = waiting("own", due_at=5), waiting("carried", due_at=3, via="elsewhere")
+    await store.keep(Lookup(), write(Plan(pages=(own, carried))))
+
+    assert await store.heads(9) == [("elsewhere", Lane.CRITICAL, 3), (INTEGRATION, Lane.CRITICAL, 5)]
+    (claim,) = await store.claim([Want("elsewhere", Lane.CRITICAL, 9)], 9, start)
+    assert claim.page.dedup_key == "carried"
+    await store.keep(Lookup(pages=(own.id,)), write(Plan(pages=(msgspec.structs.replace(own, via="elsewhere"),))))
+    assert await store.heads(9) == [("elsewhere", Lane.CRITICAL, 5)]
+    await store.close()
+
+
+async def test_a_dead_letter_that_was_let_go_of_counts_as_none(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path)
+    dead = page("dead", dead="400")
+    await store.keep(Lookup(), write(Plan(pages=(dead,))))
+    assert [one.id for one in await store.dead(-1, 10)] == [dead.id]
+
+    gone = msgspec.structs.replace(dead, discarded="anna")
+    await store.keep(Lookup(pages=(dead.id,)), write(Plan(pages=(gone,))))
+
+    assert await store.dead(-1, 10) == []
+    assert (await store.counts()).dead == {}
+    await store.close()
+
+
 # Faults
 
 
@@ -209,6 +261,7 @@ async def test_a_store_left_by_a_kill_can_be_looked_at(tmp_path: Path) -> None:
             "SEARCH pages USING INDEX pages_to_judge (judge_at>? AND judge_at<?)",
         ),
         ("clockwork", "clock_back", "SEARCH pages USING INDEX pages_waiting (via=? AND lane=? AND due_at>?)"),
+        ("clockwork", "dead_pages", "SEARCH pages USING INDEX pages_dead (id>?)"),
         ("clockwork", "put_back_in_flight", "SCAN pages USING INDEX pages_in_flight"),
         ("clockwork", "pages_over", "SEARCH over USING INDEX pages_over (closed_at<?)"),
         ("clockwork", "alerts_over", "SEARCH alerts USING INDEX alerts_resolved (changed_at<?)"),
