@@ -101,10 +101,11 @@ class Front:
 
     def _open(self) -> None:
         self._memory = Memory()
+        self._recall = Recall()
         self._intake = Intake(
             self._memory,
             self._book,
-            Recall(),
+            self._recall,
             clock=lambda: self._now,
             wake=lambda: None,
             metrics=self._metrics,
@@ -114,6 +115,8 @@ class Front:
     async def take(self, body: bytes, *, listed: bool) -> tuple[str, list[str], float]:
         """Accept one body; return its answer in a word, what is wrong with it, and the CPU seconds it took."""
         self._now += SECOND // 7
+        if self._now % (15 * SECOND) < SECOND // 7:
+            self._recall.take_heard()  # as the clockwork does
         if self._memory.full():
             self._open()
         began = time.thread_time()
