@@ -73,7 +73,7 @@ class Rung:
 
 
 class Bell(Rounds):
-    """Brings PagerDuty in step with the reasons there are. `book` is the rule book that counts, set by app.py.
+    """Brings PagerDuty in step with the reasons there are. `book` is the rule book that counts, set by a reload.
 
     `ring` and `quiet` never raise, and may be called from any thread and before `open`.
     """
@@ -127,6 +127,13 @@ class Bell(Rounds):
             self._metrics.self_page(reason, rung=False)
             self._log.info("the relay's trouble is over", reason=reason)
             self._nudge()
+
+    def ring_while(self, reason: str, because: str) -> None:
+        """Ring while something is said of a reason; "" means that it is over."""
+        if because:
+            self.ring(reason, because)
+        else:
+            self.quiet(reason)
 
     @property
     def reasons(self) -> dict[str, str]:

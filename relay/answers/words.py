@@ -193,3 +193,8 @@ def span(length: Duration) -> str:
         return f"{length // MINUTE} min"
     minutes = length % HOUR // MINUTE
     return f"{length // HOUR} h {minutes} min" if minutes else f"{length // HOUR} h"
+
+
+def pages(count: int) -> str:
+    """Write a number of pages: `1 page`, `5 pages`."""
+    return "1 page" if count == 1 else f"{count} pages"

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from relay.alert import DAY, HOUR, MINUTE, SECOND, Duration
-from relay.app import Settings, run
+from relay.app import run
+from relay.settings import Settings
 from relay.web import Limits
 
 _UNITS = {"y": 365 * DAY, "w": 7 * DAY, "d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND, "ms": SECOND // 1000}

@@ -48,7 +48,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """The house as the doors see it; app.py fills it. Rooms that are not open yet are None."""
+    """The house as the doors see it; front.py fills it. Rooms that are not open yet are None."""
 
     intake: Callable[[], Intake | None]
     answers: Callable[[], Answers | None]

@@ -10,11 +10,13 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from relay.app import App, House, Settings
+from relay.app import App
 from relay.errors import StoreError
+from relay.house import House
 from relay.sandbox.app import SANDBOX, make_app
 from relay.sandbox.faults import Fault
 from relay.secret import Secret, key_id
+from relay.settings import Settings
 from relay.store import acquire
 from tests.integration.house import alert, as_bytes, message
 
@@ -100,7 +102,7 @@ async def test_a_reload_that_the_store_refuses_leaves_the_old_keys_in_force(
     scene.configure(NEW)
     with monkeypatch.context() as patch:
         patch.setattr(scene.house.store, "remember_integrations", full)
-        problems = await scene.app.reload()
+        problems = await scene.app._config.reload()
     await scene.fire("After")
 
     assert ["the disk is full" in str(problem) for problem in problems] == [True]
@@ -120,7 +122,7 @@ async def test_what_fires_while_a_key_is_rotated_is_sent_at_once(scene: Scene, m
     monkeypatch.setattr(scene.house.renderer, "reload", slow)
     scene.configure(NEW)
 
-    assert all(problem.warning for problem in await scene.app.reload())
+    assert all(problem.warning for problem in await scene.app._config.reload())
     await scene.fire("After")
     await scene.opened(3)
 
@@ -130,7 +132,7 @@ async def test_a_receiver_that_a_reload_removes_still_gets_the_resolves_of_its_p
     await scene.opened(1)
     scene.configure(NEW, receiver="crew")
 
-    told = await scene.app.reload()
+    told = await scene.app._config.reload()
     await scene.resolve("Before")
 
     assert [problem.warning for problem in told] == [True]
@@ -140,7 +142,7 @@ async def test_a_receiver_that_a_reload_removes_still_gets_the_resolves_of_its_p
 
 async def test_a_dead_letter_rings_the_bell(scene: Scene) -> None:
     scene.configure(OLD, meta=NEW)
-    assert await scene.app.reload() == ()
+    assert await scene.app._config.reload() == ()
     scene.refuse(OLD)
     await scene.fire("Refused")
 
@@ -149,7 +151,7 @@ async def test_a_dead_letter_rings_the_bell(scene: Scene) -> None:
 
 async def test_a_template_that_fails_rings_the_bell(scene: Scene) -> None:
     scene.configure(OLD, meta=NEW, description="{{ 1 // (alerts|length - alerts|length) }}")
-    assert await scene.app.reload() == ()
+    assert await scene.app._config.reload() == ()
     await scene.fire("Undressed")
 
     await until(lambda: {"pagerelay/template_failing"} < scene.open, PROMPT)

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from relay.app import Settings
 from relay.config import load
 from relay.errors import BadConfig
 from relay.event import Rejected
 from relay.logs import Log
 from relay.metrics import Metrics
 from relay.secret import Key, Secret, key_id
+from relay.settings import Settings
 from tests.canaries import Heard, canaries, leaks, listen
 from tests.integration.house import CONFIG, KEY, alert, message, open_house
 
