@@ -125,7 +125,8 @@ async def test_a_refused_key_sends_the_full_page_to_the_fallback_after_two_minut
 
         await relay.wait(2)
         assert calls.since()[-1] == "120 s b trigger Down"
-        assert {key for key, _ in calls.open} == {"b"}
+        ((key, said),) = calls.open
+        assert (key, said.startswith("[fallback from a] B: [critical] Down")) == ("b", True), said
         (alert,) = relay.sandbox.open_alerts
         assert "custom_details" in alert.event["payload"], "the key was refused, not what it carried"
         assert relay.counted("pagerelay_events_fallback_total", receiver="b") == 1

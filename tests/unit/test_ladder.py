@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from relay.alert import MINUTE, SECOND, Instant
 from relay.config import load, recognise, remembered
 from relay.event import Delivered, Outcome, Rejected, Retry
-from relay.page import Page, State, Wanted
+from relay.page import Lane, Page, State, Wanted
 from relay.rules.delivery import settle
 from relay.rules.ladder import FALLBACK_AFTER, passed_over
 from relay.rules.ledger import Claim, Ledger, Lookup, Plan
@@ -289,6 +289,16 @@ def test_a_refresh_that_is_refused_pages_nobody_else(tmp_path: Path) -> None:
     assert desk.page.fallback == ""
 
 
+def test_a_refresh_whose_key_is_refused_goes_to_nobody_else(tmp_path: Path) -> None:
+    desk = Ladder(book_of(tmp_path, ONE, ", repeat_interval: 1h"))
+    desk.post(alert())
+    desk.answer(YES)
+    for _ in range(3):
+        desk.now += 3600 * SECOND
+        desk.engine.heard([], [desk.page.id], desk.now)
+        assert desk.answer(KEY)[0].endswith("s trigger a")
+
+
 def test_an_update_of_what_is_shown_already_does_not_go_to_the_fallback(tmp_path: Path) -> None:
     desk = relay(tmp_path, ONE)
     desk.post(alert())
@@ -379,6 +389,19 @@ def test_a_reload_while_its_last_attempt_is_on_its_way_is_not_missed(tmp_path: P
     desk.settle(claim, replace(NO, message="again"))
 
     assert desk.answer(YES)[0].endswith("s trigger b fallback minimal")
+
+
+def test_texts_that_are_mended_while_the_last_attempt_is_on_its_way_get_their_try(tmp_path: Path) -> None:
+    desk = relay(tmp_path)
+    desk.post(alert())
+    desk.answer(NO)
+    desk.now += SECOND
+    (claim,) = desk.claim()
+    desk.book = book_of(tmp_path, ALONE.replace("{routing_key: a", "{description: mended, routing_key: a"))
+
+    desk.settle(claim, NO)
+
+    assert desk.answer(YES)[0].endswith("s trigger a")
 
 
 def test_a_person_retries_a_dead_letter_from_the_top(tmp_path: Path) -> None:
@@ -505,4 +528,6 @@ def test_a_plan_goes_by_the_line_it_would_go_to(tmp_path: Path) -> None:
     b = desk.book.rules.receivers["b"].targets[0].integration
 
     assert plan(replace(page, wanted=Wanted.CLOSED), desk.now).carrier == b
+    assert plan(replace(page, wanted=Wanted.CLOSED, dead="400"), desk.now).lane is Lane.RESOLVE
+    assert plan(replace(page, revision=9, shape=9, dead="400"), desk.now).lane is None
     assert plan(replace(page, wanted=Wanted.OPEN, revision=9, shape=9), desk.now).carrier == b
