@@ -244,6 +244,12 @@ class Emergency:
         firing = sum(one.member.firing for one in shown)
         return Claim(page, attempt, shown, max(firing, page.firing), len(shown) - firing)
 
+    async def hasten(self, integration: str, lanes: Sequence[Lane], now: Instant) -> None:
+        """Let pages of these lanes be due now that wait for nothing but their back-off after a failure."""
+        for page in self._slate.waiting:
+            if page.carrier == integration and page.lane in lanes and page.failures and page.due_at > now:
+                self._slate.put(replace(page, due_at=now))
+
     async def settle(self, attempt: Attempt, settle: Callable[[Page], Settled], now: Instant) -> Page:
         """Note how a call ended."""
         failpoints.reached("emergency.sent")

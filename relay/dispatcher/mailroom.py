@@ -68,6 +68,8 @@ class Queue(Standing, Protocol):
 
     async def settle(self, attempt: Attempt, settle: Callable[[Page], Settled], now: Instant) -> Page: ...
 
+    async def hasten(self, integration: str, lanes: Sequence[Lane], now: Instant) -> None: ...
+
 
 class Dispatcher:
     """Keeps PagerDuty in step. `book` is the rule book that counts, replaced by a reload."""
@@ -112,6 +114,8 @@ class Dispatcher:
         self._stranded = stranded
         self._flying: defaultdict[str, int] = defaultdict(int)
         self._refusals = Refusals()
+        self._ailing: set[str] = set()
+        """Integrations whose last call failed: their pages wait, each for a back-off of its own."""
         self._turns = Turns()
         self._pace = _PACE
         self._awake = asyncio.Event()
@@ -338,7 +342,7 @@ class Dispatcher:
             outcome = await self._call(event, attempt.key_id)
             failpoints.reached("send.after_answer")
         took = self._steady() - began
-        self._account(claim, outcome)
+        recovered = self._account(claim, outcome)
         jitter, since = self._jitter(), self._refusals.since(attempt.integration, attempt.key_id)
 
         def settlement(latest: Page) -> Settled:
@@ -350,6 +354,8 @@ class Dispatcher:
         settled = await self._settle(replace(claim, attempt=attempt), settlement)
         failpoints.reached("settle.after_commit")
         self._flying[attempt.integration] -= 1
+        if recovered:
+            await self._hasten(attempt.integration)
         self._tell(claim, settled, outcome, took)
         if attempt.action is Action.TRIGGER and attempt.lane is not Lane.REFRESH:
             self._judged()  # pages that waited for this one may go on
@@ -388,7 +394,15 @@ class Dispatcher:
                 told = True
                 await asyncio.sleep(_RESETTLE)
 
-    def _account(self, claim: Claim, outcome: Outcome | None) -> None:
+    async def _hasten(self, integration: str) -> None:
+        """PagerDuty answers again: the worst that waits goes first, not whatever back-off ends first."""
+        try:
+            await self._store.hasten(integration, (Lane.CRITICAL, Lane.ERROR), self._clock())
+        except StoreError as error:  # then they wait for their back-off, a minute at most
+            self._log.warning("pages that wait after failures could not be hastened", error=str(error))
+
+    def _account(self, claim: Claim, outcome: Outcome | None) -> bool:
+        """Take a call's outcome into budget and circuit; say whether it is the first that succeeds after failures."""
         self._refusals.note(claim.attempt, outcome, self._clock())
         window = self._window(claim.attempt.integration)
         window.landed(claim.attempt.lane, self._steady(), sent=outcome is not None)
@@ -403,6 +417,12 @@ class Dispatcher:
                 pass
             case _:
                 window.open()
+        ailed = claim.attempt.integration in self._ailing
+        if isinstance(outcome, Retry):
+            self._ailing.add(claim.attempt.integration)
+        elif outcome is not None:
+            self._ailing.discard(claim.attempt.integration)
+        return ailed and outcome is not None and not isinstance(outcome, Retry)
 
     def _tell(self, claim: Claim, settled: Page, outcome: Outcome | None, took: Duration) -> None:
         """Count the attempt, and log one line of it."""

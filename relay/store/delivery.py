@@ -9,7 +9,7 @@ from relay import failpoints
 from relay.alert import Instant
 from relay.errors import PageGone
 from relay.event import Action
-from relay.page import Page, State, short_id
+from relay.page import Lane, Page, State, short_id
 from relay.rules.ledger import Attempt, Claim, Settled, Shown, Started, Want
 from relay.store import codec
 from relay.store.ledger import mark_for_judgement, read_page, write_pages, write_rows
@@ -18,6 +18,8 @@ from relay.store.views import Seen
 
 SHOWN_AT_MOST = 1_000
 """Members read with a page: more than any event can show in 512,000 bytes."""
+HASTENED_AT_MOST = 1_000
+"""Pages of one lane: more than the budget lets go in a minute, after which the others are due by themselves."""
 
 
 def claim(db: Connection, wants: Sequence[Want], now: Instant, start: Callable[[Page], Started]) -> list[Claim]:
@@ -56,6 +58,13 @@ def settle(db: Connection, attempt: Attempt, decide: Callable[[Page], Settled], 
     if settled.page.dead and not page.dead:
         failpoints.reached("dead_letter.before_commit")
     return settled.page
+
+
+def hasten(db: Connection, integration: str, lanes: Sequence[Lane], now: Instant) -> None:
+    """Let pages of these lanes be due now that wait for nothing but their back-off after a failure."""
+    for lane in lanes:
+        terms = {"via": integration, "lane": int(lane), "now": now, "limit": HASTENED_AT_MOST}
+        db.execute(query("delivery", "hasten"), terms)
 
 
 def count_members(db: Connection, page: int) -> tuple[int, int]:

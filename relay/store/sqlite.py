@@ -126,6 +126,10 @@ class SqliteStore:
         """Show `settle` the page's latest row and write what it says; return the row written."""
         return await self._write(lambda db: delivery.settle(db, attempt, settle, now), ahead=True)
 
+    async def hasten(self, integration: str, lanes: Sequence[Lane], now: Instant) -> None:
+        """Let pages of these lanes be due now that wait for nothing but their back-off after a failure."""
+        await self._write(lambda db: delivery.hasten(db, integration, lanes, now), ahead=True)
+
     async def heard(self, alerts: Sequence[int], pages: Sequence[int], at: Instant) -> None:
         """Note when these were heard of; written with the next commit, or within a minute, never by itself."""
         if self._heard.note(alerts, pages, at):

@@ -38,3 +38,24 @@ async def test_after_72_hours_of_outage_what_fires_is_paged_criticals_first(tmp_
         assert all(line.startswith("resolve") for line in told if "Gone" in line)
         assert len(told) == len(set(told))
         assert set(relay.open_alerts) == {"Critical", *(f"Warning{n}" for n in range(PAGES))}
+
+
+async def test_once_pagerduty_answers_again_criticals_wait_for_no_back_off(tmp_path: Path) -> None:
+    """Whosever back-off ends first asks; what is worst follows at once, though its own would last on."""
+    async with open_relay(tmp_path, config()) as relay:
+        relay.sandbox.faults.add(Fault(status=503))
+        await relay.post(fires("Warning"))
+        await relay.wait(minutes(10))
+        await relay.post(fires("Critical", "critical"))
+        pages = {page.severity.value: page for page in await relay.store.pages()}
+        while not relay.now < pages["warning"].due_at < pages["critical"].due_at:
+            relay.now = max(relay.now, min(page.due_at for page in pages.values()))
+            await relay.settle()
+            pages = {page.severity.value: page for page in await relay.store.pages()}
+
+        relay.sandbox.faults.clear()
+        relay.now = pages["warning"].due_at
+        await relay.settle()
+
+        assert relay.now < pages["critical"].due_at
+        assert set(relay.open_alerts) == {"Critical", "Warning"}

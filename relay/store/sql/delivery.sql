@@ -7,6 +7,15 @@ FROM pages INDEXED BY pages_waiting
 WHERE lane IS NOT NULL AND in_flight = 0 AND via = ? AND lane = ? AND due_at <= ?
 ORDER BY due_at, id LIMIT ?;
 
+-- name: hasten
+-- What is worst and waits for nothing but its back-off after a failure is due now: a range of pages_waiting.
+UPDATE pages SET due_at = :now WHERE id IN (
+    SELECT id FROM pages INDEXED BY pages_waiting
+    WHERE lane IS NOT NULL AND in_flight = 0 AND via = :via AND lane = :lane AND due_at > :now
+        AND json_extract(CAST(rest AS TEXT), '$.failures') > 0
+    ORDER BY due_at, id LIMIT :limit
+);
+
 -- name: last_attempt
 SELECT ifnull(max(id), 0) FROM attempts;
 
