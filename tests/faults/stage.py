@@ -39,6 +39,8 @@ GROUP_INTERVAL = 1.0
 TIMEOUT = 1.0
 """Seconds after which the relay gives a call to PagerDuty up."""
 SETTLES_WITHIN = 90.0
+RESTS = 0.6
+"""Seconds without a call after which it has come to rest."""
 CALM = 1.0
 """Seconds in which nothing may be sent while every group says again what is true."""
 DATABASE = "pagerelay.db"
@@ -258,7 +260,7 @@ class Stage:
     def strace(self, *inject: str) -> Iterator[None]:
         """Have system calls of the relay fail: `fdatasync:error=EIO`."""
         calls = ",".join(one.partition(":")[0] for one in inject)
-        command = ["strace", "-f", "-qq", "-o", str(self.folder / "strace.log"), "-e", f"trace={calls}"]
+        command = ["strace", "-f", "-qq", "-ttt", "-o", str(self.folder / "strace.log"), "-e", f"trace={calls}"]
         command += [part for one in inject for part in ("-e", f"inject={one}")]
         tracer = subprocess.Popen([*command, "-p", str(self.relay.pid)], stderr=subprocess.DEVNULL)
         try:
@@ -267,8 +269,14 @@ class Stage:
         finally:
             tracer.send_signal(signal.SIGINT)
             tracer.wait(10)
-        text = (self.folder / "strace.log").read_text(errors="replace")
-        self.acts["system calls that failed"] += text.count("(INJECTED)") + text.count("(DELAYED)")
+        failed = self.failed_calls()
+        self.acts["system calls that failed"] += len(failed)
+        self.disturbances += failed
+
+    def failed_calls(self) -> list[float]:
+        """Say when system calls were made to fail under the last `strace`."""
+        lines = (self.folder / "strace.log").read_text(errors="replace").splitlines()
+        return [float(line.split()[1]) for line in lines if line.endswith(("(INJECTED)", "(DELAYED)"))]
 
     def limit(self, kind: int, soft: int) -> tuple[int, int]:
         """Set a resource limit of the running relay; return what it was."""
@@ -340,8 +348,13 @@ class Stage:
             evidence.ledger = self.lines()
             evidence.pages_at_rest = self.pages()
             evidence.past_the_store = self.past_the_store()
-            if not i2_convergence(evidence) or time.monotonic() > deadline:
+            if time.monotonic() > deadline:
                 break
+            if not i2_convergence(evidence):
+                before = len(self.lines())
+                time.sleep(RESTS)  # what waits for another page's answer stands in no lane yet
+                if len(self.lines()) == before:
+                    break
             time.sleep(0.1)
         evidence.firing_at_rest = {
             group.dedup_key: frozenset(one.name for one in group.firing) for group in self.producer.groups
