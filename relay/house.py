@@ -61,7 +61,7 @@ class House:
 
     async def adopt(self, book: Rulebook) -> None:
         """Have every room go by another rule book; those that judge and send do so in the same moment."""
-        self.dispatcher.book = self.intake.book = book
+        self.dispatcher.book = self.past_the_store.book = self.intake.book = book
         failpoints.reached("reload.swapped")
         await self.recall.clear()
         self.scheduler.reloaded(book)

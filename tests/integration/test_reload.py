@@ -64,6 +64,11 @@ class Scene:
         """Dedup keys that are open at PagerDuty."""
         return {alert.dedup_key for alert in self._sandbox[SANDBOX].open_alerts}
 
+    @property
+    def opened_under(self) -> set[str]:
+        """Routing keys of what is open at PagerDuty."""
+        return {alert.routing_key for alert in self._sandbox[SANDBOX].open_alerts}
+
     def refuse(self, key: str) -> None:
         """Have PagerDuty refuse every event under a key."""
         self._sandbox[SANDBOX].faults.add(Fault(status=400, key=key, body=json.dumps(REFUSED)))
@@ -138,6 +143,23 @@ async def test_a_receiver_that_a_reload_removes_still_gets_the_resolves_of_its_p
     assert [problem.warning for problem in told] == [True]
     assert "1 page open on a routing key that the file does not name any more" in told[0].message
     await until(lambda: not scene.open, PROMPT)
+
+
+async def test_what_is_paged_past_the_store_after_a_rotation_goes_out_under_the_new_key(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*asked: object) -> None:
+        raise StoreError("the disk is full")
+
+    scene.configure(NEW)
+    assert await scene.app._config.reload() == ()
+    with monkeypatch.context() as patch:
+        patch.setattr(scene.house.store, "keep", full)
+        with pytest.raises(StoreError):
+            await scene.fire("Past")
+        await scene.opened(1)
+
+    assert scene.opened_under == {NEW}
 
 
 async def test_a_dead_letter_rings_the_bell(scene: Scene) -> None:
