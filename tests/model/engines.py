@@ -160,6 +160,10 @@ class Dictionaries:
     def stalled(self, after: int, limit: int) -> list[Page]:
         return []  # no key of these rules is ever gone
 
+    def dead(self, after: int, limit: int) -> list[Page]:
+        found = [one for one in self.rows.values() if one.dead and not one.discarded and one.id > after]
+        return sorted(found, key=lambda one: one.id)[:limit]
+
     def prune(self, before: Instant, limit: int) -> int:
         return 0
 
