@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.acceptance.programs import Relay, Sandbox, wait_for
+from tests.acceptance.programs import Relay, Sandbox, call, wait_for
 from tests.fuzz import golden, seeds
 from tests.fuzz.accepting import CONFIG, Found
 from tests.fuzz.mutate import mutated
@@ -71,14 +71,17 @@ class Knocked:
         return int(Path(f"/proc/{self.relay.pid}/statm").read_text().split()[1]) * 4096
 
     def still_pages(self) -> None:
-        """Fire a critical that nothing else has to do with, and wait until it is open at PagerDuty."""
+        """Fire a critical that nothing else has to do with, and wait until it is open at PagerDuty.
+
+        Silences that were posted may well hold for it: they are ended first.
+        """
+        for silence in self.relay.get("/api/v2/silences"):
+            call("DELETE", f"{self.relay.url}/api/v2/silence/{silence['id']}")
         labels = {"alertname": "StillPages", "severity": "critical"}
         alert = {"status": "firing", "labels": labels, "startsAt": "2026-11-23T12:00:00Z"}
         answer = self.relay.post({"version": "4", "groupKey": "still", "alerts": [alert]})
         assert answer.status == 200, answer.text
-        wait_for(
-            lambda: any("StillPages" in str(one) for one in self.sandbox.open().values()), "the relay still pages", 10
-        )
+        wait_for(lambda: any("StillPages" in str(one) for one in self.sandbox.open().values()), "the relay still pages")
 
 
 def run(folder: Path, seed: int, count: int, tell: Callable[[str], None] = lambda _: None) -> Found:
