@@ -156,6 +156,7 @@ class App:
             await self._drain(house, sending)
             for task in watching:
                 task.cancel()
+            await house.emergency.leave(house.intake.book)
 
     # Signals
 

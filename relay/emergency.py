@@ -37,6 +37,8 @@ BLIND: Duration = 5 * SECOND
 """How long the store is not looked at after a look that failed."""
 HANGS = 15.0
 """Seconds after which a write that does not end counts as failed."""
+LEAVING = 2.0
+"""Seconds that the last recovery may take, when the relay ends."""
 DUE_AT_ONCE = 200
 """Pages of one lane taken over from the store at once."""
 
@@ -141,6 +143,22 @@ class Emergency:
         finally:
             doing.cancel()
         return None
+
+    async def leave(self, book: Rulebook) -> None:
+        """Write down what was paged past the store, now that the relay ends, or say that it cannot be. Never raises."""
+        if not self.in_use:
+            return
+        pages = len(self._slate.paged())
+        try:
+            async with asyncio.timeout(LEAVING):
+                await self._recover(book)
+        except Exception as error:  # whatever it is: the relay must end
+            self._log.error(
+                "what was paged past the store is not written down: "
+                "what of it resolves while no relay runs stays open at PagerDuty, close it there",
+                pages=pages,
+                error=str(error) or type(error).__name__,
+            )
 
     async def _recover(self, book: Rulebook) -> None:
         await self._prove()

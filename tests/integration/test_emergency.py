@@ -123,6 +123,19 @@ async def test_each_page_goes_once_and_is_written_as_unknown(exit_: Exit) -> Non
     assert not exit_.emergency.in_use
 
 
+async def test_what_was_paged_is_written_down_when_the_relay_ends(exit_: Exit) -> None:
+    await exit_.page(alert("A"))
+    await exit_.deliver()
+
+    with exit_.locked():
+        await exit_.emergency.leave(exit_.book)
+    assert "what was paged past the store is not written down" in exit_.log.getvalue()
+    assert await exit_.ledger() == {}
+
+    await exit_.emergency.leave(exit_.book)
+    assert [page.delivered for page in (await exit_.ledger()).values()] == [State.UNKNOWN_TRIGGER]
+
+
 async def test_what_failed_is_tried_again_and_what_was_never_taken_is_not_written(exit_: Exit) -> None:
     await exit_.page(alert("A"))
     refused = Retry("rateLimited", after=5 * SECOND, ambiguous=False)
