@@ -60,6 +60,8 @@ class Allowance:
     """The event loop was held up on purpose."""
     past_the_store: bool = False
     """It is killed between paging past a store that takes no writes and writing that down: only its log knows then."""
+    moves: bool = False
+    """Alerts move from one routing key to another and back: what was resolved there is shown there again."""
     unsynced: bool = False
     """The harness closes what the relay cannot know of (a lost database): order and duplicates are not judged."""
 
@@ -186,7 +188,7 @@ def i2_convergence(evidence: Evidence) -> list[str]:
 
 def i3_order(evidence: Evidence) -> list[str]:
     """After a resolve, a trigger may only show episodes that no trigger before the resolve has shown."""
-    if evidence.allows.unsynced:
+    if evidence.allows.unsynced or evidence.allows.moves:
         return []
     found = []
     known = {group.dedup_key: group for group in evidence.groups}

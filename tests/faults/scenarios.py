@@ -20,7 +20,7 @@ from typing import Any
 from tests.acceptance.programs import call, wait_for
 from tests.faults.judge import PERSON, Allowance
 from tests.faults.producer import Group, Instance
-from tests.faults.stage import KEYS, SHOWN, Setting, Stage, until
+from tests.faults.stage import KEYS, SHOWN, TIMEOUT, Setting, Stage, until
 from tests.faults.toxics import UPSTREAM, Toxic, schedule
 
 Act = Callable[[Stage], None]
@@ -547,7 +547,10 @@ def moves_receiver(stage: Stage) -> None:
 
 def _both_show() -> dict[str, Any]:
     def one(name: str, **more: Any) -> dict[str, Any]:
-        return {"name": name, "pagerduty_configs": [{"routing_key_file": f"{name}.key", "timeout": "1s", **more}]}
+        return {
+            "name": name,
+            "pagerduty_configs": [{"routing_key_file": f"{name}.key", "timeout": f"{TIMEOUT:g}s", **more}],
+        }
 
     shows = {"details": {"shown": SHOWN}}
     return {"receivers": [one("team", **shows), one("spare", **shows), one("meta"), {"name": "nobody"}]}
@@ -706,7 +709,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(21, "a redirect", pagerduty({"status": 302, "location": "http://127.0.0.1:1/", "count": 3})),
     Scenario(22, "202 with rubbish for a body", pagerduty({"body": "<html>" * 30_000, "share": 0.5})),
     Scenario(22, "202 with nothing for a body", pagerduty({"body": "", "share": 0.5})),
-    Scenario(23, "answers late", toxic(Toxic("latency", latency=1.5, jitter=0.5, toxicity=0.6))),
+    Scenario(23, "answers late", toxic(Toxic("latency", latency=2.5, jitter=1.0, toxicity=0.6), lasts=4.0)),
     Scenario(23, "answers drip", toxic(Toxic("slicer", average_size=4, size_variation=2, delay=0.05), doses=2)),
     Scenario(23, "no bandwidth", toxic(Toxic("bandwidth", rate=0.2), Toxic("bandwidth", UPSTREAM, rate=8))),
     Scenario(
@@ -772,7 +775,9 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(58, "the relay is down", relay_down),
     Scenario(59, "reload of a broken file", reloads("route: [", "GOOD\nrout: {}", "GOOD\nreceivers: 7")),
     Scenario(60, "restart with a broken file", restarts_on_bad_config),
-    Scenario(61, "another routing key", moves_receiver, setting=Setting(top=_both_show())),
+    Scenario(
+        61, "another routing key", moves_receiver, setting=Setting(top=_both_show()), allows=Allowance(moves=True)
+    ),
     Scenario(64, "YAML that never ends", reloads(_ALIASES, "GOOD\nroute: {receiver: team}", "a: &a [*a]")),
     Scenario(
         65,

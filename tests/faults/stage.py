@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,15 @@ KEYS = {
     "meta": "7e57ca4a41ab1e0000000000000000cc",
 }
 GROUP_INTERVAL = 1.0
-TIMEOUT = 1.0
+TIMEOUT = 2.0
 """Seconds after which the relay gives a call to PagerDuty up."""
+_LOST = (
+    "while the store cannot be written",
+    "an outcome cannot be written down yet",
+    "the store takes writes again",
+    "no answer in time",
+)
+"""What the relay logs where it cannot know, or cannot write down, what became of a call."""
 SETTLES_WITHIN = 90.0
 RESTS = 0.6
 """Seconds without a call after which it has come to rest."""
@@ -423,6 +431,15 @@ class Stage:
             line.partition("dedup_key=")[2].split()[0] for line in lines if "while the store cannot be written" in line
         )
 
+    def _lost(self) -> list[float]:
+        """Say when the relay logged that it does not know what became of a call, or could not write it down."""
+        lines = self.relay.output().splitlines()
+        return [
+            datetime.fromisoformat(line[3:26] + "+00:00").timestamp()
+            for line in lines
+            if line.startswith("ts=") and any(words in line for words in _LOST)
+        ]
+
     def pages(self) -> list[dict[str, Any]]:
         """Return the relay's list of pages, all of it."""
         found: list[dict[str, Any]] = []
@@ -448,7 +465,7 @@ class Stage:
     def _gather(self, evidence: Evidence) -> None:
         self.measure()
         evidence.journal = self.journal()
-        evidence.disturbances = sorted([*self.disturbances, *self.proxy.injuries])
+        evidence.disturbances = sorted([*self.disturbances, *self.proxy.injuries, *self._lost()])
         evidence.answers = self.producer.answers
         evidence.hostile = self.hostile
         evidence.samples = self.samples
