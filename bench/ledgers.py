@@ -81,9 +81,9 @@ def build(directory: Path, config: str, pages: int, state: Callable[[Page], Page
 
 _COUNT = """
 INSERT INTO tally
-SELECT integration, wanted, delivered, told, severity,
+SELECT integration, via, wanted, delivered, told, severity,
     CASE WHEN in_flight THEN -2 ELSE ifnull(lane, -1) END, is_dead, count(*)
-FROM pages GROUP BY 1, 2, 3, 4, 5, 6, 7
+FROM pages GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
 """
 
 
