@@ -1,4 +1,4 @@
-"""Claims the most urgent due pages that have budget, renders and sends them, and settles what came of it."""
+"""Claims the most urgent due pages that have budget, has them dressed, sends them, and settles what came of it."""
 
 import asyncio
 import traceback
@@ -12,28 +12,23 @@ from msgspec.structs import replace
 
 from relay import failpoints
 from relay.alert import SECOND, Duration, Instant
-from relay.decision import Step
 from relay.dispatcher.budget import Window
+from relay.dispatcher.dressing import Dressing, bare, carries_content, rung_of
 from relay.dispatcher.refusals import Refusals
-from relay.dispatcher.stormy import Standing, rendered_storm
+from relay.dispatcher.stormy import Standing
 from relay.dispatcher.turns import Turns
 from relay.errors import PageGone, StoreError
 from relay.event import Action, Delivered, Event, Outcome, Rejected, Rendered, Retry
-from relay.logs import Log, clean
+from relay.logs import Log
 from relay.metrics import Metrics
 from relay.page import Lane, Page, State, short_id
-from relay.pagerduty.encoding import encode
 from relay.pagerduty.events import EventSender
 from relay.rendering import Renderer
-from relay.rules.cleaning import cut, line
 from relay.rules.delivery import settle, start
-from relay.rules.ladder import FALLBACK, MINIMAL, passed_over
+from relay.rules.ladder import passed_over
 from relay.rules.ledger import Attempt, Claim, Settled, Shown, Started, Want
-from relay.rules.render import LONGEST_SUMMARY, minimal
 from relay.rules.rulebook import Rulebook
-from relay.rules.ruleset import Budget, Texts
-from relay.rules.suppression.words import span
-from relay.rules.view import PageView, view
+from relay.rules.ruleset import Budget
 
 IN_FLIGHT = 32
 """Calls that may be under way at once, per integration."""
@@ -49,10 +44,6 @@ _ON_ITS_WAY: Duration = SECOND
 """How long a call of an earlier process may have been on its way before PagerDuty counted it."""
 _BREATH = 0.003
 """Seconds from being woken to looking for work."""
-_RENDER_AT_ONCE = 0.25
-"""Seconds of rendering after which somebody more urgent may have a turn."""
-_PACE = 0.06
-"""Seconds a page takes to render, until it is known better."""
 _RESETTLE = 1.0
 """Seconds between two tries to write down an outcome while the store cannot."""
 
@@ -98,13 +89,12 @@ class Dispatcher:
         page as it should be written down after a call, and who is in it, when the store cannot take that."""
         self.book = book
         self._store = store
-        self._renderer = renderer
+        self._dressing = Dressing(renderer, store, steady=steady, external_url=external_url, metrics=metrics, log=log)
         self._sender = sender
         self._clock = clock
         self._steady = steady
         self._jitter = jitter
         self._timeout = timeout
-        self._external_url = external_url
         self._judged = judged
         self._paused = paused
         self._ring = ring
@@ -117,7 +107,6 @@ class Dispatcher:
         self._ailing: set[str] = set()
         """Integrations whose last call failed: their pages wait, each for a back-off of its own."""
         self._turns = Turns()
-        self._pace = _PACE
         self._awake = asyncio.Event()
         self._stopping = False
         self.send_failed = ""
@@ -264,72 +253,34 @@ class Dispatcher:
 
     async def _deliver(self, claims: Sequence[Claim], tasks: asyncio.TaskGroup) -> None:
         """Render what carries content, a few pages at a time and the most urgent first; send each as it is ready."""
-        dressed = [one for one in claims if _dressed(one.attempt)]
+        dressed = [one for one in claims if carries_content(one.attempt)]
         shown = sorted((one for one in dressed if not one.page.storm), key=lambda one: one.attempt.lane)
         for claim in claims:
-            if not _dressed(claim.attempt):
-                tasks.create_task(self._send(claim, self._bare(claim)))
+            if not carries_content(claim.attempt):
+                tasks.create_task(self._send(claim, bare(claim)))
             elif claim.page.storm:
                 tasks.create_task(self._send_storm(claim))
         while shown:
             async with self._turns.turn(urgent=shown[0].attempt.lane is Lane.CRITICAL):
-                some = shown[: max(1, min(BATCH, int(_RENDER_AT_ONCE / self._pace)))]
-                rendered = await self._render(some)
+                some = shown[: min(BATCH, self._dressing.at_once)]
+                rendered = await self._dressing.dress(some, self.book)
             failpoints.reached("render.after")
             for claim, event in zip(some, rendered, strict=True):
                 tasks.create_task(self._send(claim, event))
             shown = shown[len(some) :]
 
-    async def _render(self, claims: Sequence[Claim]) -> list[Rendered]:
-        began = self._steady()
-        try:
-            rendered = await self._renderer.render([self._job(claim) for claim in claims])
-        except Exception as error:  # whatever it is: a page that cannot be dressed goes as it is
-            self._log.error("rendering failed, pages go out plain", error=traceback.format_exc())
-            rendered = [_undressed(claim, type(error).__name__) for claim in claims]
-        seconds = (self._steady() - began) / SECOND / len(claims)
-        self._pace = (self._pace + max(seconds, _RENDER_AT_ONCE / BATCH)) / 2
-        for _ in claims:
-            self._metrics.rendered(seconds)
-        return rendered
-
-    def _job(self, claim: Claim) -> tuple[PageView, Texts]:
-        page = claim.page
-        shown = view(claim, now=claim.attempt.at, external_url=self._external_url, notes=_notes(page, claim.attempt.at))
-        return shown, self._texts(page)
-
-    def _texts(self, page: Page) -> Texts:
-        """Find the texts of the receiver that a page goes to: its own, or its fallback's."""
-        receiver = self.book.rules.receivers.get(page.fallback or page.receiver)
-        targets = receiver.targets if receiver else ()
-        if page.fallback:
-            return targets[0].texts if targets else Texts()
-        return next((one.texts for one in targets if one.index == page.target), Texts())
-
-    def _bare(self, claim: Claim) -> Rendered:
-        """Make what needs no template: a resolve or acknowledge says only whom it means, a minimal event what fires."""
-        if claim.attempt.action is Action.TRIGGER:
-            return Rendered(minimal(view(claim, now=claim.attempt.at), "PagerDuty refused the full event"))
-        return Rendered(Event(event_action=claim.attempt.action, dedup_key=claim.page.dedup_key))
-
     async def _send_storm(self, claim: Claim) -> None:
-        """Send a storm page: it has its own text, of more alerts than a claim carries."""
-        try:
-            rendered = Rendered(await rendered_storm(self._store, claim.page, self.book, self._external_url))
-        except Exception as error:  # whatever it is: it goes as it is
-            self._log.error("a storm page cannot be rendered, it goes out plain", error=repr(error))
-            rendered = _undressed(claim, type(error).__name__)
-        await self._send(claim, rendered)
+        await self._send(claim, await self._dressing.storm(claim, self.book))
 
     async def _send(self, claim: Claim, rendered: Rendered) -> None:
-        rendered, encoded = self._encoded(claim, _addressed(claim, rendered))
+        rendered, encoded = self._dressing.written(claim, rendered)
         page, attempt, event = claim.page, claim.attempt, rendered.event
         digest = blake2b(encoded, digest_size=16).hexdigest()
         attempt = replace(
             attempt,
             event=encoded if event.event_action is Action.TRIGGER else b"",
             message="; ".join(step.because for step in rendered.steps),
-            rung=_rung(attempt, rendered),
+            rung=rung_of(attempt, rendered),
         )
         for field in rendered.failed_fields:
             self._metrics.template_failed(field)
@@ -360,15 +311,6 @@ class Dispatcher:
         if attempt.action is Action.TRIGGER and attempt.lane is not Lane.REFRESH:
             self._judged()  # pages that waited for this one may go on
         self.wake()
-
-    def _encoded(self, claim: Claim, rendered: Rendered) -> tuple[Rendered, bytes]:
-        """Write the event as people may see it: the bytes that name it, and that are kept."""
-        try:
-            return rendered, encode(rendered.event, None)
-        except (ValueError, TypeError, RecursionError) as error:
-            self._log.error("an event cannot be written as JSON, it goes out plain", error=repr(error))
-            rendered = _addressed(claim, _undressed(claim, type(error).__name__))
-            return rendered, encode(rendered.event, None)
 
     async def _call(self, event: Event, key_id: str) -> Outcome:
         try:
@@ -454,59 +396,6 @@ class Dispatcher:
     def _name(self, integration: str) -> str:
         known = self.book.rules.integrations.get(integration)
         return known.name if known else "gone"
-
-
-def _notes(page: Page, now: Instant) -> tuple[str, ...]:
-    """Say what a person should know of a page beyond its alerts."""
-    return (*_fired_again(page), *_flaps(page, now), *_takes_over(page))
-
-
-def _fired_again(page: Page) -> Iterator[str]:
-    if page.again:
-        times = "once" if page.again == 1 else f"{page.again} times"
-        yield f"Fired again {times} before its resolve was sent."
-
-
-def _flaps(page: Page, now: Instant) -> Iterator[str]:
-    if not page.flapping or page.flap is None or not page.changes:
-        return
-    _, _, hold = page.flap
-    if now - page.changes[-1] < hold:
-        took = span(page.changes[-1] - page.changes[0])
-        closes = f"It closes once nothing fires and it was quiet for {span(hold)}."
-        yield f"Flaps: {len(page.changes)} changes in {took}. {closes}"
-
-
-def _takes_over(page: Page) -> Iterator[str]:
-    if page.predecessor is not None and page.opened_because:
-        yield f"Replaces page {short_id(page.predecessor)}: {page.opened_because}."
-
-
-def _dressed(attempt: Attempt) -> bool:
-    """Say whether templates make the event."""
-    return attempt.action is Action.TRIGGER and MINIMAL not in attempt.rung
-
-
-def _rung(attempt: Attempt, rendered: Rendered) -> str:
-    """Name the rung an event stands on: one that could not be rendered at all went out as a minimal one."""
-    undressed = "event" in rendered.failed_fields and MINIMAL not in attempt.rung
-    return f"{attempt.rung} {MINIMAL}".strip() if undressed else attempt.rung
-
-
-def _addressed(claim: Claim, rendered: Rendered) -> Rendered:
-    """Say to a fallback receiver whose page it gets."""
-    if claim.attempt.action is not Action.TRIGGER or not claim.attempt.rung.startswith(FALLBACK):
-        return rendered
-    summary = cut(f"[fallback from {line(claim.page.receiver)}] {rendered.event.summary}", LONGEST_SUMMARY)
-    return replace(rendered, event=replace(rendered.event, summary=summary))
-
-
-def _undressed(claim: Claim, reason: str) -> Rendered:
-    """Say what fires without templates, without anything that could fail again."""
-    page = claim.page
-    summary = f"[{page.severity}] {claim.firing} alerts fire in group {page.group_key}"[:1000] + f" ({reason})"
-    event = Event(Action.TRIGGER, page.dedup_key, summary=clean(summary), source="pagerelay", severity=page.severity)
-    return Rendered(event, (Step("template", f"rendering failed: {reason}"),), ("event",))
 
 
 def _equal(page: Page, claim: Claim, digest: str) -> bool:

@@ -1,0 +1,164 @@
+"""Makes the event of a claimed page: by templates, without them, or as a storm; and always some event that can go."""
+
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+
+from msgspec.structs import replace
+
+from relay.alert import SECOND, Instant
+from relay.decision import Step
+from relay.dispatcher.stormy import Standing, rendered_storm
+from relay.event import Action, Event, Rendered
+from relay.logs import Log, clean
+from relay.metrics import Metrics
+from relay.page import Page, short_id
+from relay.pagerduty.encoding import encode
+from relay.rendering import Renderer
+from relay.rules.cleaning import cut, line
+from relay.rules.ladder import FALLBACK, MINIMAL
+from relay.rules.ledger import Attempt, Claim
+from relay.rules.render import LONGEST_SUMMARY, minimal
+from relay.rules.rulebook import Rulebook
+from relay.rules.ruleset import Texts
+from relay.rules.suppression.words import span
+from relay.rules.view import PageView, view
+
+_RENDER_AT_ONCE = 0.25
+"""Seconds of rendering after which somebody more urgent may have a turn."""
+_PACE = 0.06
+"""Seconds a page takes to render, until it is known better."""
+_FASTEST = _RENDER_AT_ONCE / 64
+"""Seconds a page counts at least: no turn is for more pages than are claimed at once."""
+
+
+class Dressing:
+    """Has pages rendered, and knows how many may be at once."""
+
+    def __init__(
+        self,
+        renderer: Renderer,
+        store: Standing,
+        *,
+        steady: Callable[[], Instant],
+        external_url: str,
+        metrics: Metrics,
+        log: Log,
+    ) -> None:
+        self._renderer = renderer
+        self._store = store
+        self._steady = steady
+        self._external_url = external_url
+        self._metrics = metrics
+        self._log = log
+        self._pace = _PACE
+
+    @property
+    def at_once(self) -> int:
+        """How many pages are dressed before somebody more urgent may have a turn."""
+        return max(1, int(_RENDER_AT_ONCE / self._pace))
+
+    async def dress(self, claims: Sequence[Claim], book: Rulebook) -> list[Rendered]:
+        """Render pages with their receivers' templates. Does not raise: what cannot be rendered goes out plain."""
+        began = self._steady()
+        try:
+            rendered = await self._renderer.render([self._job(claim, book) for claim in claims])
+        except Exception as error:  # whatever it is: a page that cannot be dressed goes as it is
+            self._log.error("rendering failed, pages go out plain", error=traceback.format_exc())
+            rendered = [_undressed(claim, type(error).__name__) for claim in claims]
+        seconds = (self._steady() - began) / SECOND / len(claims)
+        self._pace = (self._pace + max(seconds, _FASTEST)) / 2
+        for _ in claims:
+            self._metrics.rendered(seconds)
+        return rendered
+
+    def _job(self, claim: Claim, book: Rulebook) -> tuple[PageView, Texts]:
+        page = claim.page
+        shown = view(claim, now=claim.attempt.at, external_url=self._external_url, notes=_notes(page, claim.attempt.at))
+        return shown, _texts(page, book)
+
+    async def storm(self, claim: Claim, book: Rulebook) -> Rendered:
+        """Write a storm page: it has its own text, of more alerts than a claim carries. Does not raise."""
+        try:
+            return Rendered(await rendered_storm(self._store, claim.page, book, self._external_url))
+        except Exception as error:  # whatever it is: it goes as it is
+            self._log.error("a storm page cannot be rendered, it goes out plain", error=repr(error))
+            return _undressed(claim, type(error).__name__)
+
+    def written(self, claim: Claim, rendered: Rendered) -> tuple[Rendered, bytes]:
+        """Write the event as people may see it: the bytes that name it, and that are kept."""
+        rendered = _addressed(claim, rendered)
+        try:
+            return rendered, encode(rendered.event, None)
+        except (ValueError, TypeError, RecursionError) as error:
+            self._log.error("an event cannot be written as JSON, it goes out plain", error=repr(error))
+            rendered = _addressed(claim, _undressed(claim, type(error).__name__))
+            return rendered, encode(rendered.event, None)
+
+
+def carries_content(attempt: Attempt) -> bool:
+    """Say whether templates make the event."""
+    return attempt.action is Action.TRIGGER and MINIMAL not in attempt.rung
+
+
+def rung_of(attempt: Attempt, rendered: Rendered) -> str:
+    """Name the rung an event stands on: one that could not be rendered at all went out as a minimal one."""
+    undressed = "event" in rendered.failed_fields and MINIMAL not in attempt.rung
+    return f"{attempt.rung} {MINIMAL}".strip() if undressed else attempt.rung
+
+
+def bare(claim: Claim) -> Rendered:
+    """Make what needs no template: a resolve or acknowledge says only whom it means, a minimal event what fires."""
+    if claim.attempt.action is Action.TRIGGER:
+        return Rendered(minimal(view(claim, now=claim.attempt.at), "PagerDuty refused the full event"))
+    return Rendered(Event(event_action=claim.attempt.action, dedup_key=claim.page.dedup_key))
+
+
+def _texts(page: Page, book: Rulebook) -> Texts:
+    """Find the texts of the receiver that a page goes to: its own, or its fallback's."""
+    receiver = book.rules.receivers.get(page.fallback or page.receiver)
+    targets = receiver.targets if receiver else ()
+    if page.fallback:
+        return targets[0].texts if targets else Texts()
+    return next((one.texts for one in targets if one.index == page.target), Texts())
+
+
+def _notes(page: Page, now: Instant) -> tuple[str, ...]:
+    """Say what a person should know of a page beyond its alerts."""
+    return (*_fired_again(page), *_flaps(page, now), *_takes_over(page))
+
+
+def _fired_again(page: Page) -> Iterator[str]:
+    if page.again:
+        times = "once" if page.again == 1 else f"{page.again} times"
+        yield f"Fired again {times} before its resolve was sent."
+
+
+def _flaps(page: Page, now: Instant) -> Iterator[str]:
+    if not page.flapping or page.flap is None or not page.changes:
+        return
+    _, _, hold = page.flap
+    if now - page.changes[-1] < hold:
+        took = span(page.changes[-1] - page.changes[0])
+        closes = f"It closes once nothing fires and it was quiet for {span(hold)}."
+        yield f"Flaps: {len(page.changes)} changes in {took}. {closes}"
+
+
+def _takes_over(page: Page) -> Iterator[str]:
+    if page.predecessor is not None and page.opened_because:
+        yield f"Replaces page {short_id(page.predecessor)}: {page.opened_because}."
+
+
+def _addressed(claim: Claim, rendered: Rendered) -> Rendered:
+    """Say to a fallback receiver whose page it gets."""
+    if claim.attempt.action is not Action.TRIGGER or not claim.attempt.rung.startswith(FALLBACK):
+        return rendered
+    summary = cut(f"[fallback from {line(claim.page.receiver)}] {rendered.event.summary}", LONGEST_SUMMARY)
+    return replace(rendered, event=replace(rendered.event, summary=summary))
+
+
+def _undressed(claim: Claim, reason: str) -> Rendered:
+    """Say what fires without templates, without anything that could fail again."""
+    page = claim.page
+    summary = f"[{page.severity}] {claim.firing} alerts fire in group {page.group_key}"[:1000] + f" ({reason})"
+    event = Event(Action.TRIGGER, page.dedup_key, summary=clean(summary), source="pagerelay", severity=page.severity)
+    return Rendered(event, (Step("template", f"rendering failed: {reason}"),), ("event",))
