@@ -143,6 +143,7 @@ class App:
             begin(house.scheduler.run, house.watchkeeper.run, house.pausing.run)
             asking = begin(house.evidence.run)
             watching = begin(self._bell.run, house.pulse.run, vigil.watch, vigil.look_after_store)
+            begin(vigil.look_through_store)
             watching += begin(self._front.web.watch, self._config.watch_secrets)
             if self._hung_up:
                 await self._config.reload()

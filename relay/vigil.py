@@ -73,6 +73,10 @@ class Vigil:
             except Exception:  # whatever it is: pages must go on
                 self._log.error("looking after itself failed, it tries again", error=traceback.format_exc())
 
+    async def look_through_store(self) -> None:
+        """Once: have the whole database checked, since the start had no time for a large one."""
+        await self._house.store.look_through()
+
     async def look_after_store(self) -> None:
         """Once a second: see whether the store takes writes, and write down what was paged while it took none."""
         house = self._house

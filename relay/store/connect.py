@@ -1,5 +1,6 @@
 """Opens the database file: for writing, for looking, and once per start to mend it and bring its schema up to date."""
 
+import math
 import os
 import re
 import sqlite3
@@ -21,7 +22,7 @@ from relay.store.queries import query
 from relay.store.remedies import remedy
 from relay.store.salvage import Salvaged, salvage
 
-__all__ = ["FILE", "Rescued", "migrate", "migrations", "prepare", "reading", "replaced", "rescue", "writing"]
+__all__ = ["FILE", "Rescued", "check", "migrate", "migrations", "prepare", "reading", "replaced", "rescue", "writing"]
 
 _BUSY_SECONDS = 3.0
 """How long to wait for somebody else's lock: Alertmanager must have its answer within about 5 s."""
@@ -32,8 +33,8 @@ _WAL_BLOCKS = 4_000
 _WAL_BYTES_KEPT = 64 * 1024 * 1024
 _STATEMENTS = 256
 _PASSING = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
-_CHECK_SECONDS = 2.0
-"""How long the check at a start may take; a file too large for that is taken as it is."""
+_CHECK_SECONDS = 0.1
+"""What the check at a start may take of a processor; a larger file is looked through while the relay runs."""
 
 
 class Rescued(NamedTuple):
@@ -140,7 +141,7 @@ def _bring_up(directory: Path) -> None:
         raise Damaged(f"{FILE} is a directory")
     _make_private(directory / FILE)
     with closing(writing(directory)) as db:
-        _check(db)
+        check(db, _CHECK_SECONDS)
         migrate(db)
         _check_schema(db)
         db.execute("BEGIN IMMEDIATE")
@@ -149,10 +150,12 @@ def _bring_up(directory: Path) -> None:
         db.execute("COMMIT")
 
 
-def _check(db: sqlite3.Connection) -> None:
-    """Have SQLite look through the whole file, as far as it gets in the time there is."""
-    until = time.monotonic() + _CHECK_SECONDS
-    db.set_progress_handler(lambda: time.monotonic() > until, 10_000)
+def check(db: sqlite3.Connection, seconds: float = math.inf) -> None:
+    """Have SQLite look through the whole file, as far as it gets in so many seconds of a processor. Raises Damaged."""
+    if not seconds:
+        return
+    until = time.thread_time() + seconds
+    db.set_progress_handler(lambda: time.thread_time() > until, 10_000)
     try:
         found = [str(row[0]) for row in db.execute("PRAGMA quick_check(3)")]
     except sqlite3.OperationalError as error:

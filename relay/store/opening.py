@@ -4,7 +4,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from relay.errors import StoreError
@@ -30,7 +30,7 @@ def identity(file: Path) -> Identity:
 
 
 class Opening:
-    """Opens the one writing connection. Everything here runs on the writing thread, but for `suspect`."""
+    """Opens the one writing connection; all but `suspect` and `look_through` runs on the writing thread."""
 
     def __init__(self, directory: Path, stamp: Callable[[], str]) -> None:
         self.on_rescue: Callable[[Rescued], None] = lambda rescued: None
@@ -47,6 +47,17 @@ class Opening:
     def suspect(self, error: BaseException) -> None:
         """Say that the file is damaged: it is mended before the next write. From any thread."""
         self._suspect = self._suspect or error
+
+    def look_through(self) -> None:
+        """Check the whole file on a connection of its own; a damaged one is mended before the next write."""
+        try:
+            with closing(connect.reading(self._directory)) as db:
+                connect.check(db)
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            if is_damage(error):
+                self.suspect(error)
+        except StoreError:
+            pass  # it cannot be read at all: whoever writes will see why
 
     def failed(self, error: Exception) -> None:
         """Take in why a batch failed."""

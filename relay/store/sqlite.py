@@ -93,6 +93,11 @@ class SqliteStore:
         """Take the writing connection in hand without writing: a file that is gone, damaged or locked is noticed."""
         await self._write(lambda _: None)
 
+    async def look_through(self) -> None:
+        """Check the whole file while others work with it; a damaged one is mended at the next write."""
+        if self._opening is not None:
+            await asyncio.to_thread(self._opening.look_through)
+
     async def close(self) -> None:
         """Finish what was asked for, write what was heard, close."""
         await self._clockwork.close()

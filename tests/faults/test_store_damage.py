@@ -242,3 +242,20 @@ def test_where_the_store_lies_is_looked_at() -> None:
     assert "forgotten at a restart" in forgets
     assert place_warnings(Path("/srv/pages"), mounts) == ()
     assert place_warnings(Path("/var/lib/pagerelay/local disk/data"), mounts) == ()
+
+
+async def test_damage_that_the_start_had_no_time_to_see_is_found_and_mended_while_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connect, "_CHECK_SECONDS", 0.0)
+    rescues: list[connect.Rescued] = []
+    _zeroed(await filled(tmp_path))
+
+    store = await SqliteStore.open(tmp_path)
+    store.on_rescue(rescues.append)
+    assert store.rescued is None
+    await store.look_through()
+    await store.check()
+    await store.close()
+
+    assert len(rescues) == 1
