@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check fix bench storm kills faults failpoints fuzz power soak alertmanager strace clean
+.PHONY: help run demo test check fix bench storm kills faults failpoints fuzz power soak defects alertmanager strace clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ power: $(STAMP) ## 2,000 power cuts in a recorded run: nothing answered is lost
 
 soak: $(STAMP) ## 100,000 alerts at once, then 30 minutes of mixed load: memory stays bounded
 	$(BIN)/python -m tests.soak
+
+defects: $(STAMP) alertmanager strace ## Plant 34 bugs, one at a time: the tests catch each of them
+	$(BIN)/python -m tests.defects
 
 alertmanager:
 	@sh tests/install-alertmanager.sh
