@@ -67,9 +67,12 @@ def test_a_ring_is_told_at_each_of_its_lines(tmp_path: Path) -> None:
     found = errors(tmp_path, text(a="b", b="c", c="a"))
 
     assert found == [
-        "4:13: receivers[0].fallback: the fallbacks form a ring, a -> b -> c -> a: take the fallback out of one of them",
-        "7:13: receivers[1].fallback: the fallbacks form a ring, b -> c -> a -> b: take the fallback out of one of them",
-        "10:13: receivers[2].fallback: the fallbacks form a ring, c -> a -> b -> c: take the fallback out of one of them",
+        f"{place}.fallback: the fallbacks form a ring, {ring}: take the fallback out of one of them"
+        for place, ring in (
+            ("4:13: receivers[0]", "a -> b -> c -> a"),
+            ("7:13: receivers[1]", "b -> c -> a -> b"),
+            ("10:13: receivers[2]", "c -> a -> b -> c"),
+        )
     ]
 
 
