@@ -50,6 +50,8 @@ class Allowance:
     """Of the sandbox: invalid, unknown key, throttled."""
     dead: bool = False
     """Dead letters at the end."""
+    both: bool = False
+    """A page may be open at its own key, as it was, and at the fallback's, as it is."""
     folds: bool = False
     """Pages may be folded into a storm page."""
     repeats: float = 0.0
@@ -175,6 +177,8 @@ def i2_convergence(evidence: Evidence) -> list[str]:
         firing = _firing(evidence, group)
         if group.dedup_key in excused and not keys:
             continue
+        if evidence.allows.both:
+            keys = sorted(set(keys))
         if not firing:
             keys = [key for key in keys if key not in _out_of_mind(evidence)]
         if len(keys) != (1 if firing else 0):

@@ -704,6 +704,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         "400 about every event, with a fallback",
         pagerduty({"status": 400, "key": "team", "action": "trigger"}),
         setting=Setting(receiver={"fallback": "spare"}),
+        allows=Allowance(both=True),
     ),
     Scenario(21, "401, 403, 404 and 418", pagerduty(*({"status": s, "count": 2} for s in (401, 403, 404, 418)))),
     Scenario(21, "a redirect", pagerduty({"status": 302, "location": "http://127.0.0.1:1/", "count": 3})),
@@ -718,14 +719,14 @@ SCENARIOS: tuple[Scenario, ...] = (
         toxic(Toxic("timeout"), Toxic("timeout", timeout=0.3), share=0.5),
         proofs=("faults", "acknowledged", DUPLICATES),
     ),
-    Scenario(24, "connections reset before the request", toxic(Toxic("reset_peer", UPSTREAM, toxicity=0.6))),
+    Scenario(24, "connections reset before the request", toxic(Toxic("reset_peer", UPSTREAM), doses=5)),
     Scenario(
         24,
         "connections cut in the answer",
         toxic(*_CUT, share=0.3),
         proofs=("faults", "acknowledged", DUPLICATES),
     ),
-    Scenario(24, "keep-alive closed under us", toxic(Toxic("limit_data", bytes=400), Toxic("slow_close", delay=0.3))),
+    Scenario(24, "keep-alive closed under us", toxic(Toxic("limit_data", bytes=200), Toxic("limit_data", bytes=500))),
     Scenario(25, "nothing listens there", toxic(Toxic("down"), doses=2)),
     Scenario(
         27,
@@ -762,7 +763,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         54,
         "a dedup key over 255",
         pagerduty(_SLOW),
-        setting=Setting(key_text=_LONG, route={"group_by": None, "dedup_key": "{labels.alertname}" + _LONG}),
+        setting=Setting(most=1, key_text=_LONG, route={"group_by": None, "dedup_key": "{labels.alertname}" + _LONG}),
     ),
     Scenario(55, "members and severities change", pagerduty(_SLOW), setting=Setting(most=6, restless=0.8)),
     Scenario(
