@@ -671,7 +671,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         11,
         "database corrupt at start",
         corrupt,
-        allows=Allowance(unsynced=True),
+        allows=Allowance(unsynced=True, forgets=True),
         proofs=("moved aside", "acknowledged"),
     ),
     Scenario(14, "older version on a newer store", newer_schema),
