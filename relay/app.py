@@ -35,7 +35,7 @@ from relay.settings import Settings
 from relay.silencing import Silencer
 from relay.store import Lock, place_warnings
 from relay.vigil import Vigil
-from relay.waiting import locked, opened
+from relay.waiting import Patience, locked
 
 DRAIN = 8.0
 """Seconds that deliveries under way may take to end at shutdown."""
@@ -204,7 +204,8 @@ class App:
     async def _open(self, filed: Filed, stack: AsyncExitStack) -> tuple[House, Vigil]:
         """Open the store and all that works with it; whoever is asked at the doors meanwhile is told "not ready"."""
         path, bell, metrics, log = self._settings.storage_path, self._bell, self._metrics, self._log
-        store = await opened(path, self._stop, clock=clock, why=self._wait_for_store, log=log)
+        patience = Patience(self._stop, self._wait_for_store, log)
+        store = await patience.opened(path, clock)
         stack.push_async_callback(store.close)
         for problem in place_warnings(path):
             log.warning("storage path", problem=problem)
@@ -213,17 +214,17 @@ class App:
         await asyncio.gather(renderer.start(), self._sender.start(), enquirer.start())
         for room in (renderer, self._sender, enquirer):
             stack.push_async_callback(room.close)
-        bound = await self._config.bind(filed, store)
+        bound = await patience.until_done(lambda: self._config.bind(filed, store))
         self._keys.replace(bound.keys)
         silencer = Silencer(store, clock=clock, log=log)
-        await silencer.open()
+        await patience.until_done(silencer.open)
         everything = Opened(store, renderer, self._sender, enquirer, silencer)
         house = wire(everything, bound.book, self._keys, bell, self._settings, Sundries(clock, steady, metrics, log))
         vigil = Vigil(house, bell, at_hand=self._keys, clock=clock, steady=steady, metrics=metrics, log=log)
-        await vigil.begin()
+        await patience.until_done(vigil.begin)
         await bell.open(store, bound.book)
-        await house.pausing.open()
-        await house.storms.resume(store, bound.book, clock())
+        await patience.until_done(house.pausing.open)
+        await patience.until_done(lambda: house.storms.resume(store, bound.book, clock()))
         await house.pulse.start()
         stack.push_async_callback(house.pulse.close)
         await self._config.begin(house, filed, bound)
