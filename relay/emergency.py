@@ -22,7 +22,7 @@ from relay.rules.classify import Draft, lookup_of
 from relay.rules.judge import judge
 from relay.rules.ledger import Attempt, Claim, Ledger, Lookup, Plan, Settled, Shown, Started, Want
 from relay.rules.pages import next_step
-from relay.rules.recovery import drafted, recovered, told_of
+from relay.rules.recovery import drafted, recovered, told_of, told_of_linked
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import Silences
 from relay.rules.slate import NEW, NOTHING, Slate
@@ -314,7 +314,8 @@ class Emergency:
             for at in range(0, len(entries), SLICE):
                 draft = drafted(group, entries[at : at + SLICE])
                 await self._store.keep(draft.lookup, partial(self._recovered, draft, tuple(paged.values()), book))
-        shown = {number: (page, self._slate.members(number)) for number, page in paged.items()}
+        firsts = [page for page in paged.values() if page.predecessor is None]
+        shown = {page.id: (page, self._slate.members(page.id)) for page in firsts}
         alerts = dict.fromkeys(one.alert.id for _, members in shown.values() for one in members)
         lookup = Lookup(alerts=tuple(alerts), pages=tuple(paged))
         await self._store.keep(lookup, lambda ledger: told_of(shown, ledger, self._clock()))
@@ -324,6 +325,14 @@ class Emergency:
         self._forget(plan.groups)
         return plan
 
+        for page in sorted(paged.values(), key=lambda one: one.seq):
+            if page.predecessor is not None:
+                await self._write_linked(page, page.predecessor, book)
+
+    async def _write_linked(self, page: Page, predecessor: int, book: Rulebook) -> None:
+        shown = self._slate.members(page.id)
+        lookup = Lookup(alerts=tuple(one.alert.id for one in shown), pages=(page.id, predecessor))
+        await self._store.keep(lookup, lambda ledger: told_of_linked(page, shown, ledger, self._clock(), book))
     def _tell(self, pages: int) -> None:
         if self._slate.forgotten:
             self._log.error(

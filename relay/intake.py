@@ -289,6 +289,7 @@ class Intake:
     def _tell(self, message: WebhookMessage, plan: Plan, draft: Draft) -> None:
         """Count the message, and log one line of it; not of a list that is sent each minute and says nothing new."""
         self._metrics.received(message, draft, plan)
+        self._storms.tell(plan.folded, self._log)
         if plan.record is None and not message.grouped:
             return
         outcomes = {verdict: count for verdict, count in _outcomes(plan, draft).items() if count}

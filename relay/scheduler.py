@@ -12,7 +12,7 @@ from relay import failpoints
 from relay.alert import DAY, MINUTE, SECOND, Duration, Instant
 from relay.logs import Log
 from relay.metrics import Metrics
-from relay.page import Page
+from relay.page import Page, Wanted
 from relay.recall import Recall
 from relay.rollcall import RollCall
 from relay.rounds import TICK, Rounds
@@ -185,6 +185,7 @@ class Scheduler(Rounds):
 
     def _count(self, plan: Plan) -> None:
         """Count what was judged again, and log one line of it where something changed."""
+        self._storms.tell(plan.folded, self._log)
         if plan.record is None:
             self._metrics.judged_again(plan, ())
             return
@@ -326,7 +327,17 @@ class Scheduler(Rounds):
             homes = opened_at_its_end(await self._store.homes(page.id, 2 * OPENED_AT_ITS_END), MOST_OPENED)
             alerts = await self._store.alerts_of(page.id, homes)
         lookup = Lookup(alerts=tuple(alerts), pages=(page.id, *homes))
-        self._count(await self._store.keep(lookup, partial(self._storm_ended, page, homes, over)))
+        plan = await self._store.keep(lookup, partial(self._storm_ended, page, homes, over))
+        self._count(plan)
+        ended = next((one for one in plan.pages if one.id == page.id and not one.storm_until), None)
+        if ended is not None:
+            await self._tell_end(ended, plan)
+
+    async def _tell_end(self, page: Page, plan: Plan) -> None:
+        integration = self.book.rules.integrations.get(page.integration)
+        opened = sum(not one.storm and one.wanted is Wanted.OPEN for one in plan.pages)
+        name = integration.name if integration is not None else page.receiver
+        self._storms.tell_end(name, page, opened, await self._store.homes_count(page.id), self._log)
 
     def _stormy(self, page: Page) -> bool:
         integration = self.book.rules.integrations.get(page.integration)

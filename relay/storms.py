@@ -9,9 +9,10 @@ from msgspec.structs import replace
 
 from relay import failpoints
 from relay.alert import Duration, Instant
-from relay.page import Page
+from relay.logs import Log
+from relay.page import Page, short_id
 from relay.rules.classify import Entry
-from relay.rules.ledger import Lookup
+from relay.rules.ledger import Folded, Lookup
 from relay.rules.rulebook import Rulebook
 from relay.rules.ruleset import Integration
 from relay.rules.storms import StormBegins, storm_id
@@ -34,6 +35,8 @@ class Storms:
         self._windows: dict[str, _Window] = {}
         self._asked: set[int] = set()
         """Storm pages that were missing in a judgement: they are looked up from then on."""
+        self._kept: dict[str, tuple[int, int]] = {}
+        """By receiver, (pages, alerts) that its storm folded so far, or since the start; on the event loop."""
 
     def go_on(self, integration: str, until: Instant) -> None:
         """Let a storm go on that began before this process did."""
@@ -83,6 +86,27 @@ class Storms:
     def look_up(self, missing: StormBegins) -> None:
         """Have a storm page looked up that was missing."""
         self._asked.add(missing.page)
+
+    def tell(self, folded: Iterable[Folded], log: Log) -> None:
+        """Note what was folded and is on disk by now, and log where a storm begins with it."""
+        for one in folded:
+            pages, alerts = (0, 0) if one.begins else self._kept.get(one.receiver, (0, 0))
+            self._kept[one.receiver] = pages + one.pages, alerts + one.alerts
+            if one.begins:
+                log.warning("a storm begins", receiver=one.receiver, folded_pages=one.pages, folded_alerts=one.alerts)
+
+    def tell_end(self, receiver: str, page: Page, opened: int, stay: int, log: Log) -> None:
+        """Log that a storm is over: how many folded pages open by themselves, and how many stay in the storm page."""
+        pages, alerts = self._kept.pop(receiver, (0, 0))
+        log.info(
+            "the storm is over",
+            receiver=receiver,
+            page=short_id(page.id),
+            folded_pages=pages,
+            folded_alerts=alerts,
+            opened_pages=opened,
+            staying_pages=stay,
+        )
 
     def rehearse(self, entries: Iterable[Entry], lookup: Lookup, book: Rulebook, now: Instant) -> "Watch":
         """The same for a judgement of which nothing is kept: it counts in a copy."""

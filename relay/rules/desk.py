@@ -451,7 +451,7 @@ class Desk:
             lasts = integration.storm.within if integration.storm is not None else 0
             over_at = self._storms.over_at(integration, self.now)
             self.pages[storm] = goes_on_until(page, self.now + lasts, over_at, self.now)
-            self._folds.append(Folded(integration.name, count, alerts[storm]))
+            self._folds.append(Folded(integration.name, count, alerts[storm], begins=not page.storm_until))
         for number, storm in into.items():
             integration = self._book.rules.integrations[self.pages[number].integration]
             self._note(self.pages[number], folded_because(integration, storm))

@@ -123,6 +123,8 @@ class Folded(msgspec.Struct, frozen=True):
     """Integration.name."""
     pages: int
     alerts: int
+    begins: bool = False
+    """Whether the storm begins with them."""
 
 
 class Plan(msgspec.Struct, frozen=True):

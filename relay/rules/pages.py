@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from relay.alert import SECOND, Instant
+from relay.alert import MINUTE, SECOND, Duration, Instant
 from relay.event import Severity
 from relay.page import NEXT, Do, Lane, Line, Page, State, Wanted
 
@@ -17,6 +17,9 @@ _NEW_LANE = {
     Severity.WARNING: Lane.WARNING,
     Severity.INFO: Lane.WARNING,
 }
+
+STORM_AHEAD: Duration = 1 * MINUTE
+"""How much earlier a new storm page is due than what is new with it: it says most of all."""
 
 CARRIES = frozenset({Do.TRIGGER, Do.UPDATE, Do.REOPEN})
 """What carries content: what a refused event and a refused key are about. A resolve says only whom it means."""
@@ -54,8 +57,13 @@ def plan(page: Page, now: Instant) -> Page:
 def _planned(page: Page, do: Do, now: Instant) -> Page:
     if do is Do.UPDATE:
         return _plan_update(page, now)
-    lane = _NEW_LANE[page.severity] if do in (Do.TRIGGER, Do.REOPEN) else Lane.RESOLVE
-    return _queue(page, lane, earliest(page, do, now), now)
+    after = earliest(page, do, now)
+    if do not in (Do.TRIGGER, Do.REOPEN):
+        return _queue(page, Lane.RESOLVE, after, now)
+    lane = _NEW_LANE[page.severity]
+    if page.storm and lane is not Lane.CRITICAL:  # before the pages that made the storm, which are due at the same time
+        return _queue(page, Lane.ERROR, after, now, ahead=STORM_AHEAD)
+    return _queue(page, lane, after, now)
 
 
 def _carried(page: Page, do: Do) -> Page:
@@ -152,9 +160,9 @@ def _ahead(at: Instant, now: Instant) -> bool:
     return at > now + SPACING
 
 
-def _queue(page: Page, lane: Lane, after: Instant, now: Instant) -> Page:
+def _queue(page: Page, lane: Lane, after: Instant, now: Instant, ahead: Duration = 0) -> Page:
     """Queue a page; in the lane it is in already it keeps its place, and its back-off after a failure."""
-    due = now
+    due = now - ahead
     if page.lane is lane:
         due = page.due_at if page.failures else min(page.due_at, now)
     due = max(due, after)

@@ -11,6 +11,7 @@ from relay.alert import DAY, Duration, Instant
 from relay.decision import Step
 from relay.page import Line, Page, State, Wanted
 from relay.rules.classify import Draft, Entry, lookup_of
+from relay.rules.desk import Desk
 from relay.rules.judge import judge
 from relay.rules.ledger import Held, Ledger, Plan, Shown
 from relay.rules.pages import plan
@@ -67,6 +68,25 @@ def told_of(paged: Mapping[int, tuple[Page, Sequence[Shown]]], ledger: Ledger, n
         pages.append(_told(kept, page, now))
     news = tuple(page for page in pages if page != ledger.pages.get(page.id))
     return Plan(alerts=tuple(alerts.values()), pages=news, members=tuple(members))
+
+
+def told_of_linked(page: Page, shown: Sequence[Shown], ledger: Ledger, now: Instant, book: Rulebook) -> Plan:
+    """The same for a linked page: one that the store lacks takes over from its predecessor, as it did past the store.
+
+    Else its alerts would stand in both, and the store's own linked page, of the same key, would take its row.
+    """
+    first = ledger.pages.get(page.predecessor) if page.predecessor is not None else None
+    if first is None or page.id in ledger.pages:
+        return told_of({page.id: (page, shown)}, ledger, now)
+    desk = Desk(ledger, book, now)
+    desk.write(first)
+    desk.transition()
+    heir = desk.pages.get(page.id)
+    if heir is None:  # the predecessor says all of it by now
+        return told_of({page.id: (page, ())}, ledger, now)
+    found = desk.plan()
+    others = tuple(one for one in found.pages if one.id != page.id)
+    return replace(found, pages=(*others, _told(heir, page, now)))
 
 
 def _told(there: Page, paged: Page, now: Instant) -> Page:

@@ -23,13 +23,13 @@ def clear(directory: Path) -> None:
 
 
 def put_in_place(directory: Path, word: str, stamp: str) -> str:
-    """Move the database aside as `pagerelay.db.<word>-<stamp>` and the fresh one in; return the name it has now."""
+    """Move the database aside as `pagerelay.db.<word>-<stamp>` and the fresh one in; return what was moved."""
     (directory / FRESH).rename(directory / FILLED)
     return _swap(directory, word, stamp)
 
 
 def finish(directory: Path, stamp: str) -> str:
-    """Finish what a crash interrupted; return what a database that lacks its file was moved to, "" for none."""
+    """Finish what a crash interrupted; return what was moved of a database that lacks its file, "" for nothing."""
     if (directory / FILLED).exists():
         return _swap(directory, "corrupt", stamp)
     if not (directory / FILE).exists() and (directory / f"{FILE}-wal").exists():
@@ -47,12 +47,15 @@ def _swap(directory: Path, word: str, stamp: str) -> str:
 
 
 def _move(directory: Path, word: str, stamp: str) -> str:
+    """Return what there is now: the database's new name or, where it had no file, the names of what lay beside it."""
     name = first = f"{FILE}.{word}-{stamp}"
     number = 1
     while any((directory / f"{name}{part}").exists() for part in _PARTS):
         number += 1
         name = f"{first}-{number}"
+    moved = []
     for part in _PARTS:
         with suppress(FileNotFoundError):
             (directory / f"{FILE}{part}").rename(directory / f"{name}{part}")
-    return name
+            moved.append(f"{name}{part}")
+    return name if name in moved else " and ".join(moved)

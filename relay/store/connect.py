@@ -42,7 +42,7 @@ class Rescued(NamedTuple):
 
     because: str
     aside: str
-    """The name it was moved to."""
+    """What was moved, by its new names: the file or, where that was gone, what lay beside it; "" for nothing."""
     salvaged: Salvaged | None
     """What was saved of it; None: nothing, the store began empty."""
     copied: bool = False
@@ -56,7 +56,7 @@ class Rescued(NamedTuple):
         elif saved is not None:
             which = "all" if saved.complete else "what could be read"
             what = f"{which} was saved: {saved.pages} pages, {saved.alerts} alerts"
-        where = f"it was moved aside as {self.aside}, " if self.aside else ""
+        where = f"what stood there was moved aside as {self.aside}, " if self.aside else ""
         return f"{self.because}; {where}{what}"
 
 
@@ -101,7 +101,7 @@ def rescue(directory: Path, stamp: Callable[[], str], because: str, *, empty: bo
 def replaced(directory: Path, db: sqlite3.Connection, stamp: Callable[[], str]) -> str:
     """Write the content of an open database, whose file was deleted or replaced, to a new file in its place.
 
-    Returns what stood there is called now. Raises sqlite3.Error or OSError where that cannot be done.
+    Returns what was moved aside, "" for nothing. Raises sqlite3.Error or OSError where it cannot be.
     """
     place.make(directory)
     with closing(_empty(directory)) as new:

@@ -370,6 +370,10 @@ class SqliteStore:
         """Show what fires in a storm page by alert, from the first one after `after` (start with -1)."""
         return await self._people.ask(lambda db: storms.stood(db, page, after, limit))
 
+    async def homes_count(self, page: int) -> int:
+        """Count the pages that were folded into a storm page and stay there: something of them fires in it."""
+        return await self._people.ask(lambda db: storms.homes_count(db, page))
+
     async def counts(self) -> Counts:
         """Count the pages by what they are and what they wait for, in constant time."""
         return await self._people.ask(answers.counts)

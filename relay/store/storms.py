@@ -26,6 +26,12 @@ def homes(db: Connection, page: int, limit: int) -> list[Home]:
     return [Home(*row) for row in db.execute(query("storms", "homes"), {"page": page, "limit": limit})]
 
 
+def homes_count(db: Connection, page: int) -> int:
+    """Count the pages that alerts which fire in a storm page, and stay in it, were folded out of."""
+    (count,) = db.execute(query("storms", "homes_count"), {"page": page}).fetchone()
+    return int(count)
+
+
 def alerts_of(db: Connection, page: int, homes: Collection[int]) -> list[int]:
     """Name the firing alerts of a storm page that were folded out of these pages."""
     bounds = {"page": page, "homes": codec.ids(homes)}

@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from relay.errors import StoreError
 from relay.page import Lane, State
 from relay.rules.ledger import Lookup, Plan, Want
-from relay.store import SqliteStore, connect
+from relay.store import Rescued, SqliteStore, connect
 from relay.store.aside import FILE, FILLED
 from relay.store.mounts import place_warnings
 from tests.contract.values import INTEGRATION, alert, member, page, start, told, waiting, write
@@ -149,7 +150,8 @@ async def test_a_log_without_its_database_is_no_part_of_the_next_one(tmp_path: P
 
     assert pages == 1
     assert store.rescued is not None
-    assert (tmp_path / f"{store.rescued.aside}-wal").exists()
+    assert store.rescued.aside.endswith("-wal")
+    assert (tmp_path / store.rescued.aside).exists()
 
 
 async def test_an_alert_whose_record_is_lost_still_resolves(tmp_path: Path) -> None:
@@ -207,6 +209,8 @@ async def test_a_file_damaged_while_it_is_open_is_replaced_by_what_can_be_read(t
 async def test_a_file_deleted_under_the_open_store_is_written_anew(tmp_path: Path, act: str) -> None:
     file = await filled(tmp_path)
     store, before = await works(tmp_path)
+    told: list[Rescued] = []
+    store.on_rescue(told.append)
     if act == "replace":
         (tmp_path / "other").write_bytes(b"nonsense" * 1_000)
         (tmp_path / "other").replace(file)
@@ -214,9 +218,15 @@ async def test_a_file_deleted_under_the_open_store_is_written_anew(tmp_path: Pat
         file.unlink()
     if act in ("delete the log", "delete all"):
         (tmp_path / f"{FILE}-wal").unlink()
+    if act == "delete all":
+        (tmp_path / f"{FILE}-shm").unlink()
     await store.check()
 
     assert len(await store.pages(limit=1_000)) == before
+    (rescued,) = told
+    said = set(re.findall(rf"{FILE}[.]\S*[^\s,]", str(rescued)))
+    assert all((tmp_path / name).exists() for name in said), "it names a file that is not there"
+    assert (f"aside as {FILE}.replaced-" in str(rescued)) is (act != "delete all")
     await store.keep(Lookup(), write(Plan(pages=(page("after"),))))
     await store.close()
     again, count = await works(tmp_path)

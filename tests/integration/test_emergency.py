@@ -25,14 +25,19 @@ from relay.recall import Recall
 from relay.rules import slate
 from relay.rules.classify import classify
 from relay.rules.delivery import settle, start
-from relay.rules.ledger import Ledger, Lookup, Want
+from relay.rules.ledger import Attempt, Ledger, Lookup, Plan, Settled, Want
 from relay.rules.matchers import Matcher
-from relay.rules.reload import place_again, rejudge
+from relay.rules.reload import look_again, place_again, rejudge, waits_for
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import Silence, Silences
 from relay.rules.staleness import Listening
 from relay.store import SqliteStore, connect
 from tests.integration.house import CONFIG, NOON, alert, as_bytes, message
+
+ROUTE_LOW = """\
+    - matchers: ['severity="warning"']
+      receiver: low
+"""
 
 
 @dataclass
@@ -95,11 +100,41 @@ class Exit:
 @pytest.fixture
 async def exit_(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Exit]:
     monkeypatch.setattr(connect, "_BUSY_SECONDS", 0.05)
-    (tmp_path / "relay.yml").write_text(CONFIG)
-    loaded = load(tmp_path / "relay.yml", {})
+    book = read(tmp_path, CONFIG)
     store = await SqliteStore.open(tmp_path)
-    yield Exit(tmp_path, store, Rulebook(loaded.rules, loaded.keys))
+    yield Exit(tmp_path, store, book)
     await store.close()
+
+
+def read(directory: Path, text: str) -> Rulebook:
+    (directory / "relay.yml").write_text(text)
+    loaded = load(directory / "relay.yml", {})
+    return Rulebook(loaded.rules, loaded.keys)
+
+
+async def blind(lookup: Lookup) -> Ledger:
+    """See nothing of the store."""
+    return Ledger({}, {}, {})
+
+
+async def in_step(exit_: Exit) -> list[tuple[Action, int]]:
+    """Let the store's own mail room and clockwork do what is due; return each call and its page's place in a chain."""
+    wants = [Want(one, lane, 9) for one in exit_.book.rules.integrations for lane in Lane]
+    claims = await exit_.store.claim(wants, exit_.now, lambda page: start(page, exit_.now, exit_.book, SECOND))
+    for claim in claims:
+
+        def done(page: Page, attempt: Attempt = claim.attempt) -> Settled:
+            return settle(page, attempt, Delivered(), exit_.now, jitter=0, digest="", book=exit_.book)
+
+        await exit_.store.settle(claim.attempt, done, exit_.now)
+    for number in await exit_.store.due_for_judgement(exit_.now, 9):
+        lookup = waits_for(await exit_.store.look(Lookup(pages=(number,), whole=(number,))), number)
+
+        def again(ledger: Ledger, number: int = number) -> Plan:
+            return look_again(number, ledger, exit_.now, exit_.book)
+
+        await exit_.store.keep(lookup, again)
+    return [(claim.attempt.action, claim.page.seq) for claim in claims]
 
 
 def named(name: str) -> str:
@@ -121,6 +156,20 @@ async def test_each_page_goes_once_and_is_written_as_unknown(exit_: Exit) -> Non
     }
     assert pages[named("A")].firing == 2
     assert not exit_.emergency.in_use
+
+
+async def test_once_all_is_written_down_whoever_works_with_the_store_is_told(exit_: Exit) -> None:
+    told: list[bool] = []
+    exit_.emergency.written = lambda: told.append(exit_.emergency.in_use)
+    await exit_.page(alert("A"))
+    await exit_.deliver()
+
+    with exit_.locked():
+        assert await exit_.emergency.look_after("it is locked", exit_.book) is not None
+    assert told == []
+
+    assert await exit_.emergency.look_after(None, exit_.book) is None
+    assert told == [False]
 
 
 async def test_what_was_paged_is_written_down_when_the_relay_ends(exit_: Exit) -> None:
@@ -232,19 +281,42 @@ async def test_an_alert_the_store_knows_is_not_paged_again(exit_: Exit) -> None:
     assert pages[named("C")].delivered is State.UNKNOWN_TRIGGER
 
 
-async def test_what_got_worse_meanwhile_is_one_incident_in_the_end(exit_: Exit) -> None:
-    """The linked page that a rise opened is closed once the first says all of it."""
-    low = {"severity": "warning", "team": "x"}
-    await exit_.page(alert("A", **low))
+@pytest.mark.parametrize("known", ["nothing", "the first", "the rise"])
+@pytest.mark.parametrize("ends", [False, True], ids=["goes on", "ends at once"])
+async def test_what_got_worse_meanwhile_is_one_incident_in_the_end(exit_: Exit, known: str, ends: bool) -> None:
+    """A rise opens a linked page past the store; it is the same to the store, which may know more than it admitted."""
+    exit_.book = read(exit_.directory, CONFIG.replace(ROUTE_LOW, ""))
+    intake = Intake(
+        exit_.store, exit_.book, Recall(), clock=lambda: exit_.now, wake=lambda: None, metrics=exit_.metrics,
+        log=Log(lambda: exit_.now, stream=exit_.log),
+    )  # fmt: skip
+    look, exit_.store.look = exit_.store.look, blind  # type: ignore[method-assign]
+    first, rise = [alert("A", severity="warning")], [alert("A", severity="warning"), alert("A", instance="2")]
+    await exit_.page(*first)
     assert [one for one, _ in await exit_.deliver()] == ["warning"]
     exit_.now += MINUTE
-    await exit_.page(alert("A", **low), alert("A", severity="critical", instance="2"))
+    await exit_.page(*rise)
     assert [one for one, _ in await exit_.deliver()] == ["critical"]
+    if known != "nothing":  # a commit that failed, and is there all the same
+        await intake.accept(as_bytes(message(*(first if known == "the first" else rise), key="group")), "")
+    exit_.store.look = look  # type: ignore[method-assign]
     await exit_.emergency.recover(exit_.book)
 
-    pages = await exit_.store.pages(limit=10)
-    assert {page.wanted for page in pages if page.firing} == {Wanted.OPEN}
-    assert all(page.delivered is State.UNKNOWN_TRIGGER for page in pages)
+    pages = {page.seq: page for page in await exit_.store.pages(limit=10)}
+    assert {seq: (page.firing, page.delivered, page.handed_over) for seq, page in pages.items()} == {
+        1: (0, State.UNKNOWN_TRIGGER, True),
+        2: (2, State.UNKNOWN_TRIGGER, False),
+    }
+    if ends:
+        over = [{**one, "status": "resolved", "endsAt": "2026-11-23T12:01:00Z"} for one in rise]
+        await intake.accept(as_bytes(message(*over, key="group")), "")
+    held = {1, 2}
+    for _ in range(5):
+        exit_.now += MINUTE
+        for action, seq in await in_step(exit_):
+            assert (action, seq) != (Action.TRIGGER, 1), "people are told of the rise twice"
+            (held.discard if action is Action.RESOLVE else held.add)(seq)
+    assert held == (set() if ends else {2})
 
 
 async def test_memory_is_bounded_and_what_it_cannot_hold_is_still_paged(

@@ -211,7 +211,7 @@ async def test_everybody_is_told_that_a_page_was_folded(tmp_path: Path) -> None:
         assert told["steps"][-1] == f"folded into page {into['id']}: more than 2 new pages within 1m at a"
         assert (page["state"], page["folded"], into["storm"]) == ("folded", into["id"], True)
         assert page["why"] == (
-            f"folded into page {into['id']}, since too many pages were new at once: its alerts stand there"
+            f"folded into page {into['id']}: more than 2 new pages within 1m at a; its alerts stand there"
         )
         assert relay.counted("pagerelay_folded_pages_total", receiver="a") == 3
         assert relay.counted("pagerelay_folded_alerts_total", receiver="a") == 3
@@ -257,3 +257,27 @@ async def test_a_storm_that_was_on_when_the_relay_stopped_goes_on_when_it_starts
         assert await relay.post(*groups(5, 6), group="i") == ["opens"]
         await relay.wait(hours(1))
         assert set(relay.open_alerts) == {f"Slow-{n}" for n in range(6)}
+
+
+@pytest.mark.parametrize("severity", ["warning", "error", "info"])
+async def test_the_storm_page_goes_before_the_pages_that_opened_by_themselves(tmp_path: Path, severity: str) -> None:
+    async with open_relay(tmp_path, each_its_own()) as relay:
+        await relay.post(*groups(0, 80, severity), *groups(0, 2, "critical", "Down"), group="g")
+
+        sent = triggers(relay.sent())
+        (storm,) = [key for key in sent if key.startswith("pagerelay-storm/")]
+        assert len(sent) == 63
+        assert sent.index(storm) < 12, "several are under way at once; the others are behind them"
+
+
+async def test_the_log_says_when_a_storm_begins_and_what_became_of_it(tmp_path: Path) -> None:
+    async with open_relay(tmp_path, each_its_own(top=storm(1))) as relay:
+        await relay.post(*groups(0, 6), group="g")
+        await relay.post(*groups(6, 31), group="h")
+        await relay.wait(minutes(3))
+
+        begun, ended = [text.split(" ", 1)[1].strip() for text in "".join(relay.log).splitlines() if " storm " in text]
+        assert begun == 'level=warning msg="a storm begins" receiver=a folded_pages=5 folded_alerts=5'
+        said = 'level=info msg="the storm is over" receiver=a page={} folded_pages=30 folded_alerts=30'
+        page = (await storm_page(relay))["id"]
+        assert ended == f"{said.format(page)} opened_pages=20 staying_pages=10"

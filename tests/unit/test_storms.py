@@ -16,10 +16,11 @@ from relay.config import load
 from relay.decision import Verdict
 from relay.event import Severity
 from relay.ingress.alertmanager import parse
-from relay.page import Line, Page, State, Wanted, short_id
+from relay.page import Lane, Line, Page, State, Wanted, short_id
 from relay.rules.classify import classify
 from relay.rules.judge import judge
 from relay.rules.ledger import Ledger, Lookup, Plan
+from relay.rules.pages import plan
 from relay.rules.render import LONGEST_EVENT
 from relay.rules.rulebook import Rulebook
 from relay.rules.ruleset import Integration, Storm
@@ -44,6 +45,28 @@ def page(number: int = 1, **more: Any) -> Page:
 def folding(storms: Storms, count: int, at: int = NOW, first: int = 0, where: Integration | None = None) -> list[bool]:
     """Count so many new pages; say of each whether it folds."""
     return [storms.folds(where or integration(), page(n), at) for n in range(first, first + count)]
+
+
+# What goes first
+
+
+@pytest.mark.parametrize("new", [word for word in Severity if word is not Severity.CRITICAL])
+@pytest.mark.parametrize("shown", [word for word in Severity if word is not Severity.CRITICAL])
+def test_a_storm_page_goes_before_what_is_new_with_it_and_not_critical(new: Severity, shown: Severity) -> None:
+    ordinary, storm = plan(page(severity=new), NOW), plan(page(storm=True, severity=shown), NOW + MINUTE - 1)
+    assert storm.lane is Lane.ERROR
+    assert ordinary.lane is not None
+    assert (storm.lane, storm.due_at) < (ordinary.lane, ordinary.due_at)
+    critical = plan(page(severity=Severity.CRITICAL), NOW)
+    assert critical.lane is not None
+    assert critical.lane < storm.lane
+
+
+def test_a_storm_page_waits_for_its_back_off_and_is_resolved_in_the_lane_of_resolves() -> None:
+    failed = page(storm=True, lane=Lane.ERROR, failures=2, due_at=NOW + 9 * SECOND)
+    assert plan(failed, NOW).due_at == NOW + 9 * SECOND
+    over = page(storm=True, wanted=Wanted.CLOSED, lines=(Line("k", "u", State.OPEN),))
+    assert plan(over, NOW).lane is Lane.RESOLVE
 
 
 # What counts

@@ -12,6 +12,10 @@ FROM members JOIN alerts ON alerts.id = members.alert
 WHERE members.page = :page AND members.firing = 1 AND members.leaving IS NULL
 GROUP BY home HAVING worst IS NOT NULL ORDER BY worst, min(alerts.starts_at), home LIMIT :limit;
 
+-- name: homes_count
+SELECT count(DISTINCT json_extract(CAST(rest AS TEXT), '$.home')) FROM members
+WHERE page = :page AND firing = 1 AND leaving IS NULL;
+
 -- name: alerts_of
 SELECT alert FROM members
 WHERE page = :page AND firing = 1 AND leaving IS NULL
