@@ -185,6 +185,7 @@ def wire(opened: Opened, book: Rulebook, keys: KeyRing, bell: Bell, settings: Se
         storms=storms,
         trouble=lambda: {**bell.reasons, **sending.emergency.trouble},
         paused=pausing.why,
+        barred=dispatcher.barred,
     )
     return House(
         store=store,

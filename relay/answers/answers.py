@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from msgspec.structs import replace
 
 from relay import __version__
-from relay.alert import SECOND, Instant
+from relay.alert import MINUTE, SECOND, Instant
 from relay.answers import show
 from relay.answers.explaining import explain
 from relay.answers.models import (
@@ -19,14 +19,20 @@ from relay.answers.models import (
     SourceAnswer,
     StatusAnswer,
 )
+from relay.answers.words import Standing
 from relay.answers.words import clock as written
 from relay.answers.words import lane as lane_word
 from relay.page import Lane, Page, State, Wanted
+from relay.rules.ladder import Barred
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import NO_SILENCES, Silences
-from relay.store import Counts, SqliteStore
+from relay.rules.storms import beyond
+from relay.store import Counts, Needed, SqliteStore
 from relay.store.answers import DECISIONS_AT_ONCE
 from relay.storms import Storms
+
+_ATTEMPTS_LOOKED_AT = 10
+"""Of a storm page in a list, to find what it said last."""
 
 
 class Answers:
@@ -44,10 +50,12 @@ class Answers:
         storms: Storms | None = None,
         trouble: Callable[[], Mapping[str, str]] = dict,
         paused: Callable[[str], str] = lambda integration: "",
+        barred: Callable[[str], Barred | None] = lambda integration: None,
     ) -> None:
         """`book` gives the rule book that counts, None where no configuration is loaded; `sources`: when each was
         last heard, kept up to date by the intake; `store_name` says where the store is; `trouble`: what the relay
-        pages about itself, by reason; `paused` says of an Integration.id why nothing is sent to it, "" if something is.
+        pages about itself, by reason; `paused` says of an Integration.id why nothing is sent to it, "" if something is;
+        `barred` says of one what keeps it from being called, None if nothing does.
         """
         self._store = store
         self._book = book
@@ -58,6 +66,7 @@ class Answers:
         self._storms = storms
         self._trouble = trouble
         self._paused = paused
+        self._barred = barred
         self._started_at = clock()
 
     async def page(self, number: int) -> PageAnswer | None:
@@ -67,7 +76,8 @@ class Answers:
             return None
         attempts = await self._store.attempts(number)
         names = await self._names()
-        shown = show.page(seen, attempts, names.get(seen.page.integration, show.GONE), self._clock())
+        name = names.get(seen.page.integration, show.GONE)
+        shown = show.page(seen, attempts, name, self._clock(), self._standing(seen.page))
         return replace(shown, why=self._why(seen.page, shown.why))
 
     def _why(self, page: Page, why: str) -> str:
@@ -76,8 +86,49 @@ class Answers:
         return f"{paused}; {why}" if paused else why
 
     def _line(self, page: Page, names: Mapping[str, str], now: Instant) -> PageLine:
-        shown = show.line(page, names.get(page.integration, show.GONE), now)
+        shown = show.line(page, names.get(page.integration, show.GONE), now, self._standing(page))
         return replace(shown, why=self._why(page, shown.why))
+
+    def _standing(self, page: Page) -> Standing:
+        """Say what the mail room and the configuration know of a page."""
+        book = self._book()
+        fallback = book.fallback(page.fallback or page.receiver) if book else None
+        integration = book.rules.integrations.get(page.integration) if book else None
+        return Standing(
+            barred=self._barred(page.carrier),
+            fallback=fallback.receiver if fallback else "",
+            beyond=beyond(integration) if integration else "",
+        )
+
+    async def pages_by_need(
+        self,
+        *,
+        dead: bool = False,
+        due: bool = False,
+        wanted: Wanted | None = None,
+        delivered: State | None = None,
+        receiver: str | None = None,
+        limit: int = 100,
+    ) -> Pages:
+        """List pages as a person needs them: dead letters, what should be or is open, worst first, what is muted, what
+        was folded, and what is closed, newest first; and count all of them. Each argument that is given narrows both.
+
+        `due`: has something to send that is due, or within a minute, or has failed.
+        """
+        names, now = await self._names(), self._clock()
+        asked = Needed(dead, now + MINUTE if due else None, wanted, delivered, receiver, limit)
+        found, counts = await self._store.pages_by_need(asked)
+        lines = [await self._titled(page, self._line(page, names, now)) for page in found]
+        return Pages(pages=tuple(lines), next=None, counts=counts)
+
+    async def _titled(self, page: Page, line: PageLine) -> PageLine:
+        if not page.storm:
+            return line
+        return replace(line, title=show.storm_title(await self._store.attempts(page.id, _ATTEMPTS_LOOKED_AT)))
+
+    async def due(self) -> Mapping[str, int]:
+        """Count the pages that have something to send by now, by the Integration.id that carries it."""
+        return await self._store.due(self._clock())
 
     async def pages(
         self,

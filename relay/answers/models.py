@@ -11,6 +11,8 @@ class PageLine(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     """Short id; its address is `/pages/<id>`."""
+    title: str = ""
+    """What it is about: its alertname; of a storm page the words of its summary."""
     state: str
     """One word for the whole of it: `open`, `waiting`, `closed` ... (relay/answers/words.py lists them)."""
     why: str
@@ -145,11 +147,13 @@ class Decisions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pages(msgspec.Struct, frozen=True, kw_only=True):
-    """Pages in the order of their ids."""
+    """Pages in the order of their ids, or as a person needs them."""
 
     pages: tuple[PageLine, ...]
     next: str | None
-    """What `after` takes to read on; null: there is no more."""
+    """What `after` takes to read on; null: there is no more, or they are not in the order of their ids."""
+    counts: Mapping[str, int] = {}
+    """As a person needs them: how many there are of each state, listed or not, the most urgent first."""
 
 
 class LaneAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,7 +173,7 @@ class IntegrationAnswer(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: int
     dead_letters: int
     open: int
-    """Pages that PagerDuty holds open."""
+    """Pages that PagerDuty holds open here; one that went to its fallback counts at the fallback."""
 
 
 class SourceAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -220,6 +224,10 @@ class PausesAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     paused: tuple[PauseAnswer, ...]
     past: tuple[PauseAnswer, ...]
+    resumed: tuple[PauseAnswer, ...] = ()
+    """Of the answer to a DELETE: what it ended."""
+    due: int = 0
+    """Of the answer to a DELETE: how many pages those had held back that are due now."""
 
 
 class PlaceAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,9 +7,10 @@ import msgspec
 
 from relay.alert import Instant
 from relay.answers.models import AttemptAnswer, DecisionAnswer, MemberAnswer, PageAnswer, PageLine
-from relay.answers.words import clock, lane, state, why
+from relay.answers.words import UNKNOWN, Standing, clock, lane, state, why
 from relay.decision import Decision
 from relay.page import Page, short_id
+from relay.rules.classify import CUT_OFF, TRUNCATED
 from relay.rules.ladder import rung
 from relay.rules.ledger import Attempt, Shown
 from relay.rules.view import member
@@ -19,17 +20,19 @@ GONE = "gone"
 """The name of an integration that nobody remembers."""
 
 
-def line(page: Page, integration: str, now: Instant) -> PageLine:
+def line(page: Page, integration: str, now: Instant, standing: Standing = UNKNOWN) -> PageLine:
     """Show a page as a line of a list."""
-    return PageLine(**_line(page, integration, now))
+    return PageLine(**_line(page, integration, now, standing))
 
 
-def page(seen: Seen, attempts: Sequence[Attempt], integration: str, now: Instant) -> PageAnswer:
+def page(
+    seen: Seen, attempts: Sequence[Attempt], integration: str, now: Instant, standing: Standing = UNKNOWN
+) -> PageAnswer:
     """Show a page with everything that is known of it."""
     firing = [one for one in seen.members if one.member.firing]
     event = next((attempt.event for attempt in attempts if attempt.event), None)
     return PageAnswer(
-        **_line(seen.page, integration, now),
+        **_line(seen.page, integration, now, standing) | _titled(seen.page, attempts),
         resolved=seen.resolved,
         stale=bool(firing) and all(one.alert.stale_at for one in firing),
         members=tuple(map(_member, seen.members)),
@@ -58,11 +61,42 @@ def integration_name(known: Known) -> str:
     return known.receiver if known.position == 0 else f"{known.receiver}/{known.position + 1}"
 
 
-def _line(page: Page, integration: str, now: Instant) -> dict[str, Any]:
+def storm_title(attempts: Sequence[Attempt]) -> str:
+    """Name a storm page by what it said last, without severity and detours: `Storm: 40 pages folded (40 NodeDown)`."""
+    event = next((attempt.event for attempt in attempts if attempt.event), b"{}")
+    summary = msgspec.json.decode(event, type=_Sent).payload.summary
+    return summary[max(0, summary.find(_STORM)) :] or _STORM
+
+
+_STORM = "Storm"
+
+
+class _Payload(msgspec.Struct):
+    summary: str = ""
+
+
+class _Sent(msgspec.Struct):
+    """The little of an event that a title is made of."""
+
+    payload: _Payload = msgspec.field(default_factory=_Payload)
+
+
+def _titled(page: Page, attempts: Sequence[Attempt]) -> dict[str, str]:
+    return {"title": storm_title(attempts) if page.storm else _title(page)}
+
+
+def _title(page: Page) -> str:
+    if page.group_key.endswith(CUT_OFF):
+        return TRUNCATED  # its group has a name of its own, and a page of that name
+    return _STORM if page.storm else page.group_labels.get("alertname", "") or page.dedup_key[:40]
+
+
+def _line(page: Page, integration: str, now: Instant, standing: Standing) -> dict[str, Any]:
     return {
         "id": short_id(page.id),
+        "title": _title(page),
         "state": state(page).value,
-        "why": why(page, now),
+        "why": why(page, now, standing),
         "severity": page.severity.value,
         "receiver": page.receiver,
         "integration": integration,

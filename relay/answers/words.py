@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from enum import StrEnum
+from typing import NamedTuple
 
 from relay.alert import HOUR, MINUTE, SECOND, Duration, Instant, moment
 from relay.page import Do, Lane, Page, State, Wanted, short_id
-from relay.rules.ladder import FALLBACK_AFTER
-from relay.rules.pages import LIVE, SPACING, next_step
+from relay.rules.ladder import FALLBACK_AFTER, Barred
+from relay.rules.pages import CARRIES, LIVE, SPACING, next_step
 
 
 class PageState(StrEnum):
@@ -71,7 +72,21 @@ _ACTS = {
 }
 
 
-def why(page: Page, now: Instant) -> str:
+class Standing(NamedTuple):
+    """What is known of a page besides its row: how its integration stands, and what the configuration says of it."""
+
+    barred: Barred | None = None
+    """What keeps the integration of its next call from being called."""
+    fallback: str = ""
+    """The receiver that gets it where PagerDuty goes on refusing the key; "" for none, or where that is not known."""
+    beyond: str = ""
+    """What makes a storm of its integration, as the end of a sentence."""
+
+
+UNKNOWN = Standing()
+
+
+def why(page: Page, now: Instant, standing: Standing = UNKNOWN) -> str:
     """Say what a page is waiting for, or how it stands, as a sentence."""
     kind = state(page)
     if kind is PageState.DEAD:
@@ -92,17 +107,16 @@ def why(page: Page, now: Instant) -> str:
         since = max((line.at for line in page.lines), default=0)
         return f"an event is on its way to PagerDuty, since {clock(since)}"
     if page.lane is not None:
-        return "; ".join(part for part in (_waits(page, now), rungs(page)) if part)
+        return "; ".join(filter(None, (_waits(page, now, standing), rungs(page), _hindrance(page, now, standing))))
     if kind is PageState.HANDED_OVER:
         heir = f"page {short_id(page.successor)}" if page.successor is not None else "a linked page"
         return f"its alerts moved to {heir}; this one is resolved once PagerDuty has accepted that one"
     if kind is PageState.FOLDED and page.folded is not None:
-        return (
-            f"folded into page {short_id(page.folded)}, since too many pages were new at once: its alerts stand there"
-        )
+        because = standing.beyond or ", since too many pages were new at once"
+        return f"folded into page {short_id(page.folded)}{because}; its alerts stand there"
     if kind is PageState.SUPERSEDED and page.last_error:
         return f"it resolved before PagerDuty took its page ({page.last_error}): nobody was paged"
-    return "; ".join(part for part in (_STANDS[kind], rungs(page)) if part)
+    return "; ".join(filter(None, (_STANDS[kind], rungs(page), _hindrance(page, now, standing))))
 
 
 def rungs(page: Page) -> str:
@@ -117,10 +131,29 @@ def _rungs(page: Page) -> Iterator[str]:
         yield f"it goes to {page.fallback}, the fallback of {page.receiver}, until it closes"
     if page.minimal:
         yield "it goes out as a minimal event, since PagerDuty rejected the full one"
-    if page.refused_at:
-        turn = clock(page.refused_at + FALLBACK_AFTER)
-        since = f"its routing key is refused since {clock(page.refused_at)}"
-        yield f"{since}; a fallback, if there is one, has its turn at {turn}"
+
+
+def _hindrance(page: Page, now: Instant, standing: Standing) -> str:
+    """Say what keeps the next call of a page back that is none of its own doing, and what happens next."""
+    barred = standing.barred if page.lane is not None else None
+    refused = barred is not None and barred.refused_since
+    known = (page.refused_at if page.wanted is Wanted.OPEN else 0, refused or 0)
+    since = min(filter(None, known), default=0)
+    if since:
+        said = f"its routing key is refused since {clock(since)}"
+        return f"{said}; {after}" if (after := _after_refusal(page, now, since, standing)) else said
+    if barred is None or not barred.throttled:
+        return ""
+    said = "PagerDuty answered 429, too many events under this routing key"
+    return f"{said}: until {clock(barred.until)} only a probe is sent"
+
+
+def _after_refusal(page: Page, now: Instant, since: Instant, standing: Standing) -> str:
+    turn, barred = since + FALLBACK_AFTER, standing.barred
+    if standing.fallback and next_step(page) in CARRIES and page.lane is not Lane.REFRESH:
+        to = f"{standing.fallback}, the fallback of {page.fallback or page.receiver}"
+        return f"it goes to {to}, at {clock(turn)} unless the key is taken before" if turn > now else f"it goes to {to}"
+    return f"the key is tried again at {clock(max(barred.until, now))}" if barred is not None else ""
 
 
 def _refused(page: Page) -> str:
@@ -141,10 +174,11 @@ _STANDS = {
 }
 
 
-def _waits(page: Page, now: Instant) -> str:
+def _waits(page: Page, now: Instant, standing: Standing) -> str:
     what = "a refresh" if page.lane is Lane.REFRESH else _ACTS.get(next_step(page), "its next event")
     if page.due_at <= now:
-        turn = f"{what} is due since {clock(page.due_at)} and waits for its turn in lane {lane(page.lane)}"
+        waits = "waits" if standing.barred is not None else "waits for its turn"
+        turn = f"{what} is due since {clock(page.due_at)} and {waits} in lane {lane(page.lane)}"
         return f"{turn}; {_failed(page)}" if page.failures else turn
     return f"{what} is due {span(page.due_at - now)} from now, at {clock(page.due_at)}: {_reason(page)}"
 

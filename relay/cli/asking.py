@@ -42,7 +42,7 @@ class Asked(Protocol):
         ...
 
     async def listed(self, asked: dict[str, str]) -> Pages:
-        """List pages as the parameters of /api/v1/pages say: `dead`, `waiting`, `delivered`, `limit`."""
+        """List pages as a person needs them, narrowed as /api/v1/pages says: `dead`, `due`, `delivered`, `limit`."""
         ...
 
     async def decisions(self, *, page: str = "", fingerprint: str = "", limit: int = 100) -> Decisions:
@@ -97,7 +97,7 @@ class Remote:
         return found or Pages(pages=(), next=None)
 
     async def listed(self, asked: dict[str, str]) -> Pages:
-        return await self._ask("GET", "/api/v1/pages", Pages, asked) or Pages(pages=(), next=None)
+        return await self._ask("GET", "/api/v1/pages", Pages, asked | {"order": "need"}) or Pages(pages=(), next=None)
 
     async def act(self, name: str, act: str) -> PageAnswer | None:
         """`retry` or `discard` a dead letter; None if there is no such page."""
@@ -145,7 +145,7 @@ class Remote:
             raise CannotAsk(f"what listens at {self._url} is no relay: {said}") from odd
         if reply.status == 404:
             return None
-        raise CannotAsk(f"the relay at {self._url} answered {reply.status}: {failed.error}")
+        raise CannotAsk(f"{failed.error} (the relay at {self._url} answered {reply.status})")
 
 
 class Local:
@@ -163,8 +163,9 @@ class Local:
 
     async def listed(self, asked: dict[str, str]) -> Pages:
         delivered = State(asked["delivered"]) if "delivered" in asked else None
-        waiting, dead = "waiting" in asked or None, "dead" in asked or None
-        return await self._answers.pages(delivered=delivered, waiting=waiting, dead=dead, limit=int(asked["limit"]))
+        return await self._answers.pages_by_need(
+            delivered=delivered, due="due" in asked, dead="dead" in asked, limit=int(asked["limit"])
+        )
 
     async def decisions(self, *, page: str = "", fingerprint: str = "", limit: int = 100) -> Decisions:
         number = page_number(page) if page else None

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import NoReturn, TypeVar
@@ -20,6 +21,10 @@ Answer = TypeVar("Answer")
 
 _MESSAGES = 20
 """Messages whose decisions are shown with a page."""
+_WAIT = 5.0
+"""Seconds to wait for what comes of a retry."""
+_LOOK = 0.1
+"""Seconds between two looks at it."""
 
 
 def _relay(command: Callable[..., None]) -> Callable[..., None]:
@@ -57,14 +62,17 @@ def page() -> None:
 
 @page.command("list")
 @click.option("--dead", is_flag=True, help="Dead letters only: what PagerDuty rejected for good.")
-@click.option("--waiting", is_flag=True, help="Only what waits to be sent.")
+@click.option("--waiting", is_flag=True, help="Only what is due, or within a minute, or failed.")
 @click.option("--open", "is_open", is_flag=True, help="Only what is open at PagerDuty.")
 @click.option("--limit", type=click.IntRange(1, 1_000), default=100, show_default=True, help="Pages at most.")
 @_JSON
 @_relay
 def list_(dead: bool, waiting: bool, is_open: bool, limit: int, as_json: bool, url: str, storage: Path) -> None:
-    """List pages, each with what it waits for."""
-    kinds = [name for name, chosen in (("dead", dead), ("waiting", waiting)) if chosen]
+    """List pages, each with what it waits for; how many there are of each kind stands at the top.
+
+    Dead letters come first, then what waits or is open, the worst first; then what is muted, folded, and closed.
+    """
+    kinds = [name for name, chosen in (("dead", dead), ("due", waiting)) if chosen]
     asked_for = dict.fromkeys(kinds, "true") | ({"delivered": "open"} if is_open else {}) | {"limit": str(limit)}
 
     async def ask(relay: Asked) -> Pages:
@@ -74,7 +82,7 @@ def list_(dead: bool, waiting: bool, is_open: bool, limit: int, as_json: bool, u
     if as_json:
         _print_json(found)
         return
-    _print(tell_list(found.pages, more=found.next is not None))
+    _print(tell_list(found))
 
 
 @page.command()
@@ -107,9 +115,13 @@ def show(id: str, as_json: bool, url: str, storage: Path) -> None:
 def retry(id: str, url: str, storage: Path) -> None:
     """Try a dead letter again, from the full event on. A relay must run.
 
-    Exit status 1: there is no such page, or it is no dead letter.
+    Waits up to 5 s for what comes of it.
+
+    Exit status 1: there is no such page, it is no dead letter, or it is one again.
     """
-    _act(id, "retry", url, storage)
+    found = _act(id, "retry", url, storage, wait=_WAIT)
+    if found.dead:
+        sys.exit(1)
 
 
 @page.command()
@@ -123,11 +135,15 @@ def discard(id: str, url: str, storage: Path) -> None:
     _act(id, "discard", url, storage)
 
 
-def _act(name: str, act: str, url: str, storage: Path) -> None:
+def _act(name: str, act: str, url: str, storage: Path, *, wait: float = 0.0) -> PageAnswer:
     async def ask(relay: Asked) -> PageAnswer:
         if not isinstance(relay, Remote):
             raise CannotAsk(f"no relay runs on {storage}: start it, or name one with --relay.url")
         found = await relay.act(name, act)
+        deadline = time.monotonic() + wait
+        while found is not None and wait and not _is_settled(found) and time.monotonic() < deadline:
+            await asyncio.sleep(_LOOK)
+            found = await relay.page(name)
         if found is None:
             raise CannotAsk(_unknown(name))
         return found
@@ -136,6 +152,12 @@ def _act(name: str, act: str, url: str, storage: Path) -> None:
         _fail(f"no relay runs on {storage}: start it, or name one with --relay.url")
     found = _answer(url, storage, ask)
     click.echo(clean(f"page {found.id}: {found.state}: {found.why}"))
+    return found
+
+
+def _is_settled(page: PageAnswer) -> bool:
+    """Say whether it is known what came of a retry: PagerDuty took it, or it is a dead letter again."""
+    return bool(page.dead) or (not page.in_flight and page.lane in (None, "refresh"))
 
 
 def _answer(url: str, storage: Path, ask: Callable[[Asked], Awaitable[Answer]]) -> Answer:

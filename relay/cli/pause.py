@@ -45,7 +45,7 @@ def pause(receiver: str, length: str, url: str, storage: Path) -> None:
 
     It ends by itself, or with `pagerelay resume`. A restart changes nothing about it.
     """
-    _run(url, storage, lambda relay: relay.pause(receiver, length))
+    _print(_run(url, storage, lambda relay: relay.pause(receiver, length)))
 
 
 @click.command()
@@ -53,20 +53,25 @@ def pause(receiver: str, length: str, url: str, storage: Path) -> None:
 @_RELAY
 @_STORAGE
 def resume(receiver: str | None, url: str, storage: Path) -> None:
-    """End a pause now: what fires is sent."""
-    _run(url, storage, lambda relay: relay.resume(receiver))
+    """End a pause now: what fires is sent. Says what it ended, and how many pages it had held back that are due."""
+    found = _run(url, storage, lambda relay: relay.resume(receiver))
+    click.echo(
+        clean(_resumed(found) if found.resumed else f"{receiver} was not paused" if receiver else "nothing was paused")
+    )
+    _print(found)
 
 
-def _run(url: str, storage: Path, ask: Callable[[Remote], Awaitable[PausesAnswer]]) -> None:
+def _run(url: str, storage: Path, ask: Callable[[Remote], Awaitable[PausesAnswer]]) -> PausesAnswer:
     try:
-        found = asyncio.run(_ask(url, storage, ask))
+        return asyncio.run(_ask(url, storage, ask))
     except (RelayError, OSError) as error:
         click.echo(f"pagerelay: {clean(str(error))}", err=True)
         sys.exit(1)
+
+
+def _print(found: PausesAnswer) -> None:
     for line in map(_line, found.paused):
         click.echo(clean(line))
-    if not found.paused:
-        click.echo("nothing is paused")
 
 
 async def _ask(url: str, storage: Path, ask: Callable[[Remote], Awaitable[PausesAnswer]]) -> PausesAnswer:
@@ -75,6 +80,12 @@ async def _ask(url: str, storage: Path, ask: Callable[[Remote], Awaitable[Pauses
     async with asked(url, storage, None) as relay:
         assert isinstance(relay, Remote), "there is a relay to ask"
         return await ask(relay)
+
+
+def _resumed(found: PausesAnswer) -> str:
+    names = ", ".join(one.receiver or "everything" for one in found.resumed)
+    due = "no page is" if not found.due else "1 page is" if found.due == 1 else f"{found.due} pages are"
+    return f"resumed: {names}; {due} due"
 
 
 def _line(pause: PauseAnswer) -> str:

@@ -10,6 +10,7 @@ from relay.answers import (
     MemberAnswer,
     PageAnswer,
     PageLine,
+    Pages,
 )
 
 _ALERTS = 20
@@ -27,19 +28,26 @@ def tell_found(pages: Sequence[PageAnswer], decisions: Sequence[DecisionAnswer])
     return [*lines, *_decisions("decisions, newest first:", decisions)]
 
 
-def tell_list(pages: Sequence[PageLine], *, more: bool) -> list[str]:
-    """Tell of pages in a line each, and below it how each stands."""
+def tell_list(found: Pages) -> list[str]:
+    """Tell how many pages there are of each state, then of each in a line, and below it how it stands."""
+    pages, there = found.pages, sum(found.counts.values())
     if not pages:
         return ["no pages"]
+    counted = ", ".join(f"{count} {_state_of(count, word)}" for word, count in found.counts.items())
+    shown = "all shown" if len(pages) == there else f"the first {len(pages)} shown"
     heads = _columns([(page.id, page.state, page.severity, _name(page), page.opened_at or "") for page in pages])
     lines = [line for head, page in zip(heads, pages, strict=True) for line in (head.strip(), f"    {page.why}")]
-    return [*lines, "and more: see --limit"] if more else lines
+    more = ["", f"and {there - len(pages)} more: see --limit"] if len(pages) < there else []
+    return [f"{counted}; {shown}", "", *lines, *more]
+
+
+def _state_of(count: int, word: str) -> str:
+    return f"{word}s" if word == "dead letter" and count != 1 else word
 
 
 def _name(page: PageLine) -> str:
     grouped = _labels(page.group_labels.items())
-    name = page.group_labels.get("alertname", "") or page.dedup_key[:40]
-    return f"{page.receiver}: {name} {{{grouped}}}" if grouped else f"{page.receiver}: {name}"
+    return f"{page.receiver}: {page.title} {{{grouped}}}" if grouped else f"{page.receiver}: {page.title}"
 
 
 def tell_explained(explained: ExplainAnswer, decisions: Sequence[DecisionAnswer]) -> list[str]:
@@ -66,7 +74,7 @@ def _page(page: PageAnswer) -> list[str]:
         ("closed", page.closed_at),
         ("due", f"{page.due_at} in lane {page.lane}" if page.due_at else None),
         ("last error", page.last_error),
-        ("goes out", f"on the {page.rung} rung of the delivery ladder" if page.rung else None),
+        ("last tried" if page.dead else "goes out", _rung(page)),
         ("linked page", page.successor),
         ("alerts", _counted(page)),
     ]
@@ -80,6 +88,10 @@ def _page(page: PageAnswer) -> list[str]:
     return lines
 
 
+def _rung(page: PageAnswer) -> str | None:
+    return f"on the {page.rung} rung of the delivery ladder" if page.rung else None
+
+
 def _in_step(page: PageAnswer) -> str:
     if page.sent_revision == page.revision:
         return f"PagerDuty accepted revision {page.revision}"
@@ -88,6 +100,8 @@ def _in_step(page: PageAnswer) -> str:
 
 def _counted(page: PageAnswer) -> str:
     kept = f" ({page.suppressed} suppressed)" if page.suppressed else ""
+    if page.state == "folded":
+        return f"none here: they were folded into page {page.folded}"
     return f"{page.firing} firing{kept}, {page.resolved} resolved"
 
 
@@ -125,7 +139,7 @@ _VERDICTS = {
 def _alert(alert: ExplainedAlert) -> list[str]:
     graded = f", {alert.severity}" if alert.severity else ""
     head = f"alert {alert.alertname or '(no alertname)'} {alert.fingerprint}: {alert.status}{graded}"
-    held = {"": "not known", "firing": "known, and firing", "resolved": "known, and resolved"}
+    held = {"": "this alert was never seen", "firing": "known, and firing", "resolved": "known, and resolved"}
     lines = [head, *_aligned([("labels", _labels(alert.labels.items())), ("so far", held.get(alert.held, alert.held))])]
     lines += ["  routes tried:", *(f"    {step}" for step in alert.routes)]
     lines += [f"  it {_VERDICTS.get(alert.verdict, alert.verdict)}, because:" if alert.verdict else "  why:"]
@@ -140,12 +154,18 @@ def _alert(alert: ExplainedAlert) -> list[str]:
 def _decisions(title: str, decisions: Sequence[DecisionAnswer]) -> list[str]:
     lines = [title] if decisions else []
     for one in decisions:
-        pages = f" page {', '.join(one.pages)}" if one.pages else ""
         name = f"{one.alertname or '(no alertname)'} {one.fingerprint}: " if one.fingerprint else ""
-        verdict = "fires no more in" if one.verdict == "resolves" else one.verdict
-        lines.append(f"  {one.at}  {one.status:8}  {name}{verdict}{pages}")
+        lines.append(f"  {one.at}  {one.status:8}  {name}{_became(one)}")
         lines += [f"      {step}" for step in one.steps]
     return lines
+
+
+def _became(one: DecisionAnswer) -> str:
+    if one.verdict == "folded" and len(one.pages) > 1:
+        *homes, storm = one.pages
+        return f"page {', '.join(homes)} folded into {storm}"
+    pages = f" page {', '.join(one.pages)}" if one.pages else ""
+    return ("fires no more in" if one.verdict == "resolves" else one.verdict) + pages
 
 
 def _labels(labels: Iterable[tuple[str, str]]) -> str:

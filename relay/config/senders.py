@@ -211,7 +211,7 @@ def _check_native_keys(specs: Sequence[schema.Source], problems: Problems) -> No
         message = f"native_keys: true is said by source {go_quote(specs[natives[0]].name)} already: only one may"
         problems.error(("sources", index, "native_keys"), message, key=True)
     for index, source in enumerate(specs):
-        if source.native_keys is None:
+        if source.native_keys is None and not problems.gone(("sources", index, "native_keys")):
             message = (
                 "with two or more sources each must say native_keys: true for the one whose dedup keys are "
                 "Alertmanager's own, false for all others"

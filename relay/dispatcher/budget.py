@@ -43,6 +43,17 @@ class Window:
         self._closed_until: Instant = 0
         self._probe_at: Instant = 0
         self._closures = 0
+        self._throttled = False
+
+    @property
+    def closed_until(self) -> Instant:
+        """When more than probes may go again; in the past: now."""
+        return self._closed_until
+
+    @property
+    def throttled(self) -> bool:
+        """Whether it was a 429 that closed it last."""
+        return self._throttled
 
     @property
     def _burst_cap(self) -> int:
@@ -129,6 +140,7 @@ class Window:
         if now < self._closed_until:  # one of several that were under way together
             self._closed_until = max(self._closed_until, now + (after or 0))
             return
+        self._throttled = not configuration
         first, cap = (MENDING_FIRST, MENDING_CAP) if configuration else (CLOSED_FIRST, CLOSED_CAP)
         wait = min(cap, first << min(self._closures, 6))
         self._closures += 1

@@ -25,7 +25,7 @@ from relay.page import Lane, Page, State, short_id
 from relay.pagerduty.events import EventSender
 from relay.rendering import Renderer
 from relay.rules.delivery import settle, start
-from relay.rules.ladder import passed_over
+from relay.rules.ladder import Barred, passed_over
 from relay.rules.ledger import Attempt, Claim, Settled, Shown, Started, Want
 from relay.rules.rulebook import Rulebook
 from relay.rules.ruleset import Budget
@@ -147,6 +147,18 @@ class Dispatcher:
         """Say which integrations' routing keys PagerDuty refuses; "" for none."""
         names = sorted(self._name(integration) for integration, _ in self._refusals.now(self.book.current_key))
         return f"PagerDuty refuses the routing key of {', '.join(names)}" if names else ""
+
+    def barred(self, integration: str) -> Barred | None:
+        """Say what keeps an integration from being called now; None if nothing does."""
+        window, steady = self._windows.get(integration), self._steady()
+        current = self.book.current_key(integration)
+        since = self._refusals.since(integration, current[0]) if current is not None else 0
+        closed = window is not None and window.closed(steady)
+        if not since and not closed:
+            return None
+        wait = window.closed_until - steady if window is not None and closed else 0
+        throttled = window is not None and closed and window.throttled
+        return Barred(self._clock() + wait, since, throttled)
 
     @contextmanager
     def counting(self, integration: str) -> Iterator[bool]:
@@ -384,10 +396,12 @@ class Dispatcher:
             self._log.debug("update renders equal to what is open: not sent", **words)
         elif isinstance(outcome, Delivered):
             self._log.info("delivered", severity=page.severity.value, revision=attempt.revision, **words)
+        elif settled.dead and not page.dead:  # each by itself: somebody has to look at each
+            self._log.warning("dead letter", error=settled.last_error, failures=settled.failures, **words)
         else:
             self._log.delivery_failed(
                 (attempt.integration, settled.last_error),
-                "dead letter" if settled.dead else "attempt failed",
+                "attempt failed",
                 error=settled.last_error,
                 failures=settled.failures,
                 **words,

@@ -15,6 +15,11 @@ from relay.rules.ledger import Link, Lookup
 from relay.rules.rulebook import Rulebook
 from relay.rules.ruleset import Route, Target
 
+CUT_OFF = "#truncated"
+"""Ends the group key of a page that stands for what `max_alerts` cut off a group."""
+TRUNCATED = "AlertsTruncated"
+"""The alertname of what stands for that."""
+
 _COMPLETE = Step("page", "this body of its group is complete: nothing was cut off")
 
 
@@ -155,7 +160,7 @@ class Classifier:
         worst = self._worst()
         if worst is None:
             return Entry(alert.id, alert, (), steps, ours=True)
-        key = f"{self._message.group_key}#truncated"
+        key = f"{self._message.group_key}{CUT_OFF}"
         keys = (dedup_key(self._namespace, key), key)
         labels = self._message.group_labels
         twins = [self._place(place.route, keys, labels, place.severity) for place in worst.placements]
@@ -187,12 +192,12 @@ def truncation_alert(message: WebhookMessage) -> Alert:
     """Make the alert that stands for the alerts of a group that `max_alerts` cut off."""
     missing = message.truncated_alerts
     fingerprint = truncation_fingerprint(message.group_key)
-    labels: Mapping[str, str] = {"alertname": "AlertsTruncated"}
+    labels: Mapping[str, str] = {"alertname": TRUNCATED}
     annotations: Mapping[str, str] = {}
     raw = b""
     if missing:
         summary = f"{missing} alerts of group {message.group_key} were cut off by `max_alerts`: set it to 0"
-        labels = {**message.group_labels, "alertname": "AlertsTruncated"}
+        labels = {**message.group_labels, "alertname": TRUNCATED}
         annotations = {"summary": summary}
         raw = msgspec.json.encode(
             {"status": "firing", "labels": labels, "annotations": annotations, "fingerprint": fingerprint}

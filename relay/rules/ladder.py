@@ -4,6 +4,8 @@ full event ---400---> minimal event ---400---> fallback receiver ---400---> ... 
     `------- key refused for 2 min ---------------^
 """
 
+from typing import NamedTuple
+
 from msgspec.structs import replace
 
 from relay.alert import MINUTE, Duration, Instant
@@ -16,6 +18,17 @@ FALLBACK_AFTER: Duration = 2 * MINUTE
 """How long a key may be refused until what it should have carried goes to the fallback."""
 
 MINIMAL, FALLBACK = "minimal", "fallback"
+
+
+class Barred(NamedTuple):
+    """What keeps an integration from being called now, whatever waits for it."""
+
+    until: Instant
+    """When it is called again; a critical may be tried before."""
+    refused_since: Instant = 0
+    """Since when PagerDuty refuses its key; 0: it does not."""
+    throttled: bool = False
+    """PagerDuty answered 429."""
 
 
 def rung(page: Page, *, elsewhere: bool, content: bool) -> str:

@@ -19,7 +19,7 @@ def alerts(sandbox: Sandbox) -> str:
         past=sandbox.past_alerts[:_SHOWN],
         past_count=len(sandbox.past_alerts),
         requests=sandbox.requests[: -_SHOWN - 1 : -1],
-        faults=sandbox.faults.listed(),
+        faults=[(fault, sandbox.shown_fault(fault)) for fault in sandbox.faults.listed()],
     )
 
 

@@ -218,6 +218,13 @@ class Sandbox:
             return ""
         return self._names.get(routing_key) or f"…{routing_key[-4:]}"
 
+    def shown_fault(self, fault: Fault) -> str:
+        """Say what a fault does, and to which requests."""
+        if fault.key is None:
+            return fault.words
+        named = fault.key in self._names.values()
+        return f"{fault.words} key={fault.key if named else self.shown_key(fault.key)}".strip()
+
     def enqueue(self, body: bytes, path: str = ALERT_PATH) -> Answer:
         """Take one call to `/v2/enqueue` or `/v2/change/enqueue`, write down what became of it, and say what to answer.
 

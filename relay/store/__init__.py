@@ -5,7 +5,7 @@ from relay.store.copying import Copied, backup
 from relay.store.lock import Holder, Lock, acquire, holder
 from relay.store.mounts import place_warnings
 from relay.store.sqlite import SqliteStore
-from relay.store.views import Counts, Entry, Known, Pause, Seen, SelfPage
+from relay.store.views import Counts, Entry, Known, Needed, Pause, Seen, SelfPage
 
 __all__ = [
     "Copied",
@@ -14,6 +14,7 @@ __all__ = [
     "Holder",
     "Known",
     "Lock",
+    "Needed",
     "Pause",
     "Rescued",
     "Seen",

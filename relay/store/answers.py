@@ -12,8 +12,8 @@ from relay.rules.ledger import Attempt, Held, Recorded
 from relay.store import codec
 from relay.store.delivery import count_members, shown_members
 from relay.store.ledger import read_alerts, read_page
-from relay.store.queries import query
-from relay.store.views import Counts, Entry, Kind, Seen, Stale
+from relay.store.queries import need_query, query
+from relay.store.views import Counts, Entry, Kind, Needed, Seen, Stale
 
 _FEW = 5_000
 """Up to so many matching pages it is quicker to fetch them all than to walk over the others."""
@@ -56,6 +56,25 @@ def pages(
     if dedup_key is not None:
         return _pages_named(db, terms, wanted, delivered, waiting)
     return _pages(db, _way(db, terms), terms)
+
+
+def pages_by_need(db: Connection, asked: Needed) -> tuple[list[Page], dict[str, int]]:
+    """List pages, the most urgent first, and count all of them by their state, the most urgent first."""
+    terms = {
+        "dead": 1 if asked.dead else None,
+        "due_by": asked.due_by,
+        "wanted": None if asked.wanted is None else str(asked.wanted),
+        "delivered": None if asked.delivered is None else str(asked.delivered),
+        "receiver": asked.receiver,
+        "limit": asked.limit,
+    }
+    counts = {str(word): int(count) for word, count in db.execute(need_query("count_by_need"), terms)}
+    return [codec.page(row) for row in db.execute(need_query("pages_by_need"), terms).fetchall()], counts
+
+
+def due(db: Connection, now: Instant) -> dict[str, int]:
+    """Count what has something to send by now, by the integration that carries it."""
+    return {str(carrier): int(count) for carrier, count in db.execute(query("answers", "count_due"), (now,))}
 
 
 def page_ids(db: Connection, dedup_key: str) -> list[int]:
@@ -120,7 +139,7 @@ def counts(db: Connection) -> Counts:
     in_flight: dict[str, int] = {}
     dead: dict[str, int] = {}
     for integration, via, wanted, delivered, severity, waits, is_dead, pages in db.execute(query("answers", "tally")):
-        kind = Kind(integration, Wanted(wanted), State(delivered), _SEVERITIES[severity])
+        kind = Kind(via, Wanted(wanted), State(delivered), _SEVERITIES[severity])
         kinds[kind] = kinds.get(kind, 0) + pages
         if waits >= 0:
             waiting[via, Lane(waits)] = waiting.get((via, Lane(waits)), 0) + pages
@@ -203,9 +222,14 @@ def _groups_of_alerts(held: Iterable[Held]) -> set[int]:
 
 
 def _groups_of_page(db: Connection, number: int) -> set[int]:
-    members = [codec.held(row) for row in db.execute(query("answers", "some_members"), (number,))]
-    groups = _groups_of_alerts(members)
     found = read_page(db, number)
+    members = [codec.held(row) for row in db.execute(query("answers", "some_members"), (number,))]
+    if found is not None and found.folded is not None:
+        moved = {"home": number, "into": found.folded}
+        members += [codec.held(row) for row in db.execute(query("answers", "some_folded"), moved)]
+    if not members:
+        return set()  # they moved, or were forgotten: any group may have had them
+    groups = _groups_of_alerts(members)
     if found is not None:
         groups.add(codec.group_hash(found.source, found.group_key))
     return groups

@@ -35,6 +35,12 @@ def rows_query(name: str, table: str, rows: int) -> str:
     return text.replace("{columns}", ", ".join(columns)).replace("{rows}", ", ".join([one] * rows))
 
 
+@cache
+def need_query(name: str) -> str:
+    """Return the query `name` of sql/answers.sql over `by_need`, the rows that say what a person needs first."""
+    return query("answers", name).replace("{by_need}", query("answers", "by_need"))
+
+
 def slices(count: int) -> list[int]:
     """Cut `count` rows into few statements of few different sizes, so that each size is prepared once."""
     sizes = []

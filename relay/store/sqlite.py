@@ -22,7 +22,7 @@ from relay.store.ledger import read_ledger, stir
 from relay.store.opening import Opening, identity
 from relay.store.queries import query
 from relay.store.reader import Reader
-from relay.store.views import Counts, Entry, Known, Pause, Seen, SelfPage, Stale
+from relay.store.views import Counts, Entry, Known, Needed, Pause, Seen, SelfPage, Stale
 from relay.store.writer import Writer
 
 Answer = TypeVar("Answer")
@@ -311,6 +311,14 @@ class SqliteStore:
         `waiting`: has something to send and is not in flight.
         """
         return await self._people.ask(lambda db: answers.pages(db, dedup_key, wanted, delivered, waiting, limit, after))
+
+    async def pages_by_need(self, asked: Needed) -> tuple[list[Page], Mapping[str, int]]:
+        """List pages as a person needs them, and count all of them by their state; both the most urgent first."""
+        return await self._people.ask(lambda db: answers.pages_by_need(db, asked))
+
+    async def due(self, now: Instant) -> Mapping[str, int]:
+        """Count the pages that have something to send by now, by the Integration.id that carries it."""
+        return await self._people.ask(lambda db: answers.due(db, now))
 
     async def pages_holding(self, fingerprint: str, limit: int = 100) -> list[Page]:
         """List the pages by id that an alert is a member of, whichever source sent it."""

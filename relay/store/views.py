@@ -39,6 +39,19 @@ class Stale(NamedTuple):
     """In which all that fires is stale; those of the first 10,000 alerts are counted."""
 
 
+class Needed(NamedTuple):
+    """Which pages are listed as a person needs them."""
+
+    dead: bool = False
+    """Dead letters that nobody let go of."""
+    due_by: Instant | None = None
+    """What has something to send that is due by then, or has failed."""
+    wanted: Wanted | None = None
+    delivered: State | None = None
+    receiver: str | None = None
+    limit: int = 100
+
+
 class Known(NamedTuple):
     """An integration as the last configuration named it."""
 
@@ -52,6 +65,7 @@ class Kind(NamedTuple):
     """What pages are counted by."""
 
     integration: str
+    """The integration that carries their calls: their own, or the fallback that holds them open."""
     wanted: Wanted
     delivered: State
     severity: Severity

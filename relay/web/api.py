@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from aiohttp import web
 
-from relay.answers import Answers
+from relay.answers import Answers, Pages
 from relay.errors import NotTaken
 from relay.page import State, Wanted, page_number
 from relay.web import replies
@@ -33,7 +33,12 @@ class Api:
         asked = _asked(
             request,
             *("dedup_key", "fingerprint", "wanted", "delivered", "waiting", "dead", "receiver", "limit", "after"),
+            *("order", "due"),
         )
+        if _read(asked, "order", ("id", "need").index, "'need', or leave it out for the order of ids"):
+            return replies.json(await self._pages_by_need(asked))
+        if "due" in asked:
+            raise BadRequest("due goes with order=need")
         found = await self._answers().pages(
             dedup_key=asked.get("dedup_key"),
             fingerprint=asked.get("fingerprint"),
@@ -46,6 +51,18 @@ class Api:
             after=_page(asked, "after"),
         )
         return replies.json(found)
+
+    async def _pages_by_need(self, asked: dict[str, str]) -> Pages:
+        if other := next((name for name in ("dedup_key", "fingerprint", "waiting", "after") if name in asked), None):
+            raise BadRequest(f"{other} does not go with order=need")
+        return await self._answers().pages_by_need(
+            dead=_yes(asked, "dead") or False,
+            due=_yes(asked, "due") or False,
+            wanted=_word(asked, "wanted", Wanted),
+            delivered=_word(asked, "delivered", State),
+            receiver=asked.get("receiver"),
+            limit=_limit(asked),
+        )
 
     async def page(self, request: web.Request) -> web.Response:
         """Show one page."""

@@ -61,8 +61,12 @@ class PauseDoors:
         pausing = self._pausing()
         if unknown := next((name for name in request.query if name != "receiver"), None):
             raise BadRequest(f"unknown parameter {unknown[:80]!r}: this door knows receiver")
-        await pausing.resume(request.query.get("receiver"), operator())
-        return self._said(pausing)
+        answers = self._doors.answers()
+        waits = {} if answers is None else await answers.due()
+        held = {one: count for one, count in waits.items() if pausing.of(one) is not None}
+        ended = await pausing.resume(request.query.get("receiver"), operator())
+        due = sum(count for one, count in held.items() if pausing.of(one) is None)
+        return self._said(pausing, ended, due)
 
     def _pausing(self) -> Pausing:
         pausing = self._doors.pausing()
@@ -70,9 +74,10 @@ class PauseDoors:
             raise NotTaken(f"not ready: {self._doors.not_ready() or 'the store is not open'}")
         return pausing
 
-    def _said(self, pausing: Pausing) -> web.Response:
+    def _said(self, pausing: Pausing, ended: Iterable[Pause] = (), due: int = 0) -> web.Response:
         paused, past = pausing.current.values(), pausing.past[:_PAST]
-        return replies.json(PausesAnswer(paused=_answers(paused), past=_answers(past)))
+        said = PausesAnswer(paused=_answers(paused), past=_answers(past), resumed=_answers(ended), due=due)
+        return replies.json(said)
 
 
 def _answers(pauses: Iterable[Pause]) -> tuple[PauseAnswer, ...]:

@@ -180,7 +180,8 @@ def test_a_pause_outlives_a_restart_and_is_shown_everywhere(scene: Scene) -> Non
     assert "by this machine; the trigger is due" in why
     assert relay.get("/api/v1/status")["paused"][0].startswith("nothing is sent to receiver team")
 
-    assert command("resume", f"--storage.path={relay.storage}") == "nothing is paused"
+    assert command("resume", f"--storage.path={relay.storage}") == "resumed: team; 2 pages are due"
+    assert command("resume", f"--storage.path={relay.storage}") == "nothing was paused"
 
     scene.shows(base_key("During"), self_page("paused"))
     assert relay.metric("pagerelay_paused", receiver="team") == 0

@@ -1,6 +1,7 @@
 """`pagerelay page`: dead letters are listed, shown, retried and let go of, by the installed command."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def test_a_dead_letter_is_listed_shown_and_retried(scene: Scene) -> None:
     name = refused(scene, relay)
 
     listed = page("list", "--dead", storage=relay.storage)
-    assert listed.stdout.startswith(f"{name}  dead letter  critical")
+    assert listed.stdout.startswith(f"1 dead letter; all shown\n\n{name}  dead letter  critical  team: Down")
     assert "PagerDuty rejected the full event and the minimal one" in listed.stdout
     assert page("list", "--open", storage=relay.storage).stdout == "no pages\n"
     shown = page("show", name, storage=relay.storage)
@@ -46,7 +47,7 @@ def test_a_dead_letter_is_listed_shown_and_retried(scene: Scene) -> None:
     retried = page("retry", name, storage=relay.storage)
 
     assert (retried.returncode, retried.stderr) == (0, "")
-    assert retried.stdout.startswith(f"page {name}: ")
+    assert retried.stdout == f"page {name}: open: open at PagerDuty, which shows what fires\n"
     scene.shows(base_key("Down"))
     scene.settled(relay)
     assert page("list", "--dead", storage=relay.storage).stdout == "no pages\n"
@@ -56,7 +57,23 @@ def test_a_dead_letter_is_listed_shown_and_retried(scene: Scene) -> None:
     assert f"retried page {name}" in told
     again = page("retry", name, storage=relay.storage)
     assert again.returncode == 1
-    assert f"page {name} is no dead letter" in again.stderr
+    assert again.stderr.startswith(f"pagerelay: page {name} is no dead letter")
+
+
+def test_a_retry_that_fails_again_says_so(scene: Scene) -> None:
+    scene.excused |= {"refused"}
+    relay = scene.stage().relay()
+    name = refused(scene, relay)
+    call("POST", f"{scene.sandbox.url}/sandbox/faults", {"status": 400})
+
+    again = page("retry", name, storage=relay.storage)
+
+    assert again.returncode == 1
+    assert again.stdout.startswith(f"page {name}: dead letter: PagerDuty rejected the full event and the minimal one")
+    shown = page("show", name, storage=relay.storage).stdout
+    assert re.search("^  last tried +on the minimal rung of the delivery ladder$", shown, re.MULTILINE)
+    call("DELETE", f"{scene.sandbox.url}/sandbox/faults")
+    page("discard", name, storage=relay.storage)
 
 
 def test_a_dead_letter_is_let_go_of(scene: Scene) -> None:

@@ -855,7 +855,7 @@ async def test_counts_are_what_counting_all_pages_gives(
 
     now = list(latest.values())
     waits = [one for one in now if one.lane is not None and not one.in_flight]
-    assert counts.pages == _count(Kind(one.integration, one.wanted, one.delivered, one.severity) for one in now)
+    assert counts.pages == _count(Kind(one.carrier, one.wanted, one.delivered, one.severity) for one in now)
     assert counts.waiting == _count((one.integration, one.lane) for one in waits)
     assert counts.in_flight == _count(one.integration for one in now if one.in_flight)
     assert counts.dead == _count(one.integration for one in now if one.dead)

@@ -121,7 +121,9 @@ async def test_a_refused_key_sends_the_full_page_to_the_fallback_after_two_minut
         await relay.wait(119)
         assert all(" a trigger Down (401)" in one for one in calls.since())
         assert calls.open == set()
-        assert "a fallback, if there is one, has its turn at" in (await relay.page("Down"))["why"]
+        why = (await relay.page("Down"))["why"]
+        assert "its routing key is refused since 2026-11-23T12:00:00.000Z; it goes to b, the fallback of a, at" in why
+        assert why.endswith("at 2026-11-23T12:02:00.000Z unless the key is taken before")
 
         await relay.wait(2)
         assert calls.since()[-1] == "120 s b trigger Down"

@@ -148,7 +148,8 @@ async def test_the_door_makes_lists_and_ends_pauses_and_refuses_what_makes_no_se
             assert reply.status == 400
         async with relay.http.delete(url) as reply:
             answer = await reply.json()
+        assert [one["by"] for one in answer["resumed"]] == ["this machine"]
         async with relay.http.get(url) as reply:
-            assert await reply.json() == answer
+            assert await reply.json() == answer | {"resumed": []}
 
         assert (answer["paused"], len(answer["past"])) == ([], 1)

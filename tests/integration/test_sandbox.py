@@ -634,3 +634,14 @@ def test_every_option_fault_and_address_is_documented() -> None:
 
     assert [name for name in (*options, *faults) if f"| `{name}` |" not in text] == []
     assert [door for door in doors if door not in text] == []
+
+
+async def test_the_page_says_of_a_fault_whom_it_befalls_and_shows_no_key(client: Client) -> None:
+    await spoil(client, status=429, key=KEY, action="trigger", field="links")
+    await spoil(client, status=500, key="f" * 28 + "beef")
+
+    page = await (await client.get("/")).text()
+
+    assert "status=429 action=trigger field=links key=" in page
+    assert "status=500 key=…beef" in page
+    assert "f" * 28 not in page

@@ -338,6 +338,7 @@ class Relay:
             silences=lambda: self.silencer.current,
             storms=self.storms,
             paused=self.pausing.why,
+            barred=lambda integration: self.dispatcher.barred(integration),
         )
         await self._open_doors(metrics, log)
         running = asyncio.ensure_future(self.dispatcher.run())

@@ -283,6 +283,7 @@ def test_template_files_are_read_at_load(content: bytes, message: str, tmp_path:
         ("[{name: a, native_keys: true}, {name: b, native_keys: false}]", []),
         ("[{name: a, native_keys: false}, {name: b, native_keys: false}]", []),
         ("[{name: a, native_keys: true}, {name: b}]", ["sources[1]: with two or more sources each must say"]),
+        ("[{name: a, native_keys: true}, {name: b, native_keys: flase}]", ["sources[1].native_keys: "]),
         ("[{name: a}, {name: b}]", ["sources[0]: with two", "sources[1]: with two"]),
         ("[{name: a, native_keys: true}, {name: b, native_keys: true}]", ["sources[1].native_keys: native_keys: true"]),
         ("[{name: a/b}]", ["sources[0].name: a source needs a name of letters"]),

@@ -32,6 +32,56 @@ WHERE id > :after AND (:wanted IS NULL OR wanted = :wanted) AND (:delivered IS N
     AND (:waiting IS NULL OR (lane IS NOT NULL AND in_flight = 0) = :waiting)
 ORDER BY id LIMIT :limit;
 
+-- name: by_need
+-- What relay/answers/words.py calls them, so far as a person must tell them apart, and how urgent that is.
+SELECT id, severity, storm, word, opened_at, closed_at,
+    CASE word
+        WHEN 'dead letter' THEN 0 WHEN 'waiting' THEN 1 WHEN 'key gone' THEN 1 WHEN 'closed elsewhere' THEN 1
+        WHEN 'open' THEN 1 WHEN 'closing' THEN 1 WHEN 'muted' THEN 2 WHEN 'discarded' THEN 3 WHEN 'folded' THEN 4
+        ELSE 5
+    END AS rank
+FROM (
+    SELECT id, severity, closed_at, ifnull(json_extract(said, '$.storm'), 0) AS storm,
+        ifnull(json_extract(said, '$.opened_at'), 0) AS opened_at,
+        CASE
+            WHEN wanted = 'open' AND is_dead = 1 THEN 'dead letter'
+            WHEN wanted = 'open' AND json_extract(said, '$.discarded') IS NOT NULL THEN 'discarded'
+            WHEN instr(told, '!') THEN 'key gone'
+            WHEN json_extract(said, '$.handed_over') THEN CASE WHEN told = '' THEN 'closed' ELSE 'closing' END
+            WHEN json_extract(said, '$.left_open') THEN 'closed'
+            WHEN wanted = 'quiet' THEN 'muted'
+            WHEN wanted = 'open' THEN CASE WHEN delivered IN ('open', 'closed elsewhere') THEN delivered ELSE 'waiting' END
+            WHEN told <> '' THEN 'closing'
+            WHEN json_extract(said, '$.folded') IS NOT NULL THEN 'folded'
+            ELSE 'closed'
+        END AS word
+    FROM (SELECT *, CAST(rest AS TEXT) AS said FROM pages)
+    WHERE (:dead IS NULL OR is_dead = 1)
+        AND (:due_by IS NULL OR (
+            lane IS NOT NULL AND in_flight = 0
+            AND (due_at <= :due_by OR ifnull(json_extract(said, '$.failures'), 0) > 0)
+        ))
+        AND (:wanted IS NULL OR wanted = :wanted) AND (:delivered IS NULL OR delivered = :delivered)
+        AND (:receiver IS NULL OR json_extract(said, '$.receiver') = :receiver)
+);
+
+-- name: count_by_need
+SELECT word, count(*) FROM ({by_need}) GROUP BY word ORDER BY min(rank), word = 'closing', word = 'open', word;
+
+-- name: pages_by_need
+-- Of one severity storm pages first, then what waits, then what began last; of closed ones what closed last.
+SELECT {pages} FROM (
+    SELECT id, row_number() OVER (
+        ORDER BY rank, CASE WHEN rank < 5 THEN severity END, CASE WHEN rank < 5 THEN 1 - storm END,
+            CASE WHEN rank < 5 THEN word <> 'waiting' END, CASE WHEN rank < 5 THEN -opened_at ELSE -closed_at END, id
+    ) AS place FROM ({by_need})
+) AS chosen CROSS JOIN pages ON pages.id = chosen.id
+WHERE place <= :limit ORDER BY place;
+
+-- name: count_due
+SELECT via, count(*) FROM pages INDEXED BY pages_waiting
+WHERE lane IS NOT NULL AND in_flight = 0 AND due_at <= ? GROUP BY via;
+
 -- name: pages_holding
 SELECT {pages}
 FROM pages WHERE id IN (SELECT page FROM members WHERE alert IN (SELECT value FROM json_each(:alerts)))
@@ -55,6 +105,13 @@ WHERE group_hash IN (SELECT value FROM json_each(:hashes)) AND id < :before ORDE
 
 -- name: some_members
 SELECT {alerts} FROM alerts WHERE id IN (SELECT alert FROM members WHERE page = ? ORDER BY alert LIMIT 100);
+
+-- name: some_folded
+-- Those that a storm page took out of this one.
+SELECT {alerts} FROM alerts WHERE id IN (
+    SELECT alert FROM members WHERE page = :into AND json_extract(CAST(rest AS TEXT), '$.home') = :home
+    ORDER BY alert LIMIT 100
+);
 
 -- name: tally
 SELECT integration, via, wanted, delivered, severity, waits, dead, sum(n) FROM tally
