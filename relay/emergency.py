@@ -317,14 +317,8 @@ class Emergency:
         firsts = [page for page in paged.values() if page.predecessor is None]
         shown = {page.id: (page, self._slate.members(page.id)) for page in firsts}
         alerts = dict.fromkeys(one.alert.id for _, members in shown.values() for one in members)
-        lookup = Lookup(alerts=tuple(alerts), pages=tuple(paged))
+        lookup = Lookup(alerts=tuple(alerts), pages=tuple(shown))
         await self._store.keep(lookup, lambda ledger: told_of(shown, ledger, self._clock()))
-
-    def _recovered(self, draft: Draft, paged: Sequence[Page], book: Rulebook, ledger: Ledger) -> Plan:
-        plan = recovered(draft, paged, ledger, self._clock(), book, self._silences())
-        self._forget(plan.groups)
-        return plan
-
         for page in sorted(paged.values(), key=lambda one: one.seq):
             if page.predecessor is not None:
                 await self._write_linked(page, page.predecessor, book)
@@ -333,6 +327,12 @@ class Emergency:
         shown = self._slate.members(page.id)
         lookup = Lookup(alerts=tuple(one.alert.id for one in shown), pages=(page.id, predecessor))
         await self._store.keep(lookup, lambda ledger: told_of_linked(page, shown, ledger, self._clock(), book))
+
+    def _recovered(self, draft: Draft, paged: Sequence[Page], book: Rulebook, ledger: Ledger) -> Plan:
+        plan = recovered(draft, paged, ledger, self._clock(), book, self._silences())
+        self._forget(plan.groups)
+        return plan
+
     def _tell(self, pages: int) -> None:
         if self._slate.forgotten:
             self._log.error(

@@ -370,6 +370,10 @@ class SqliteStore:
         """List what was folded into a storm page and fires unsuppressed: worst, then longest firing, first."""
         return await self._people.ask(lambda db: storms.homes(db, page, limit))
 
+    async def homes_count(self, page: int) -> int:
+        """Count the pages that were folded into a storm page and stay there: something of them fires in it."""
+        return await self._people.ask(lambda db: storms.homes_count(db, page))
+
     async def alerts_of(self, page: int, homes: Collection[int]) -> list[int]:
         """Name the firing alerts of a storm page that were folded out of these pages."""
         return await self._people.ask(lambda db: storms.alerts_of(db, page, homes))
@@ -377,10 +381,6 @@ class SqliteStore:
     async def stood(self, page: int, after: int, limit: int) -> list[Stood]:
         """Show what fires in a storm page by alert, from the first one after `after` (start with -1)."""
         return await self._people.ask(lambda db: storms.stood(db, page, after, limit))
-
-    async def homes_count(self, page: int) -> int:
-        """Count the pages that were folded into a storm page and stay there: something of them fires in it."""
-        return await self._people.ask(lambda db: storms.homes_count(db, page))
 
     async def counts(self) -> Counts:
         """Count the pages by what they are and what they wait for, in constant time."""
