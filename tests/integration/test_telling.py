@@ -155,18 +155,10 @@ async def test_what_a_person_needs_comes_first_and_everything_is_counted(tmp_pat
         first, _, *lines = said.splitlines()
         assert (code, first) == (0, "1 dead letter, 1 waiting, 4 open, 2 folded, 2 closed; all shown")
         heads = [line.split(": ", 1)[1].split("  ")[0].split(" {")[0] for line in lines if not line.startswith(" ")]
-        assert heads == [
-            "Dead-0",
-            "Worst-0",
-            "Bad-2",
-            "Storm: 2 pages folded (2 Slow)",
-            *sorted(heads[4:6]),
-            *heads[6:8],
-            "Old-0",
-            "Older-0",
-        ], heads
+        assert heads[:4] == ["Dead-0", "Worst-0", "Bad-2", "Storm: 2 pages folded (2 Slow)"]
         assert {*heads[4:6]} == {"Slow-0", "Slow-1"}
         assert {*heads[6:8]} == {"Slow-5", "Slow-6"}
+        assert heads[8:] == ["Old-0", "Older-0"]
         _, said = await run(relay, page_command, "list", "--limit=3")
         assert said.splitlines()[0].endswith("; the first 3 shown")
         assert said.splitlines()[-1] == "and 7 more: see --limit"
