@@ -572,7 +572,9 @@ class Metrics:
         self._queue_age = self._gauge(
             "queue_oldest_age_seconds", "Age of the oldest change that waits to be sent, by lane.", "lane"
         )
-        self._open = self._gauge("open_pages", "Pages that are open at PagerDuty; one that went to its fallback counts there.", "receiver")
+        self._open = self._gauge(
+            "open_pages", "Pages that are open at PagerDuty; one that went to its fallback counts there.", "receiver"
+        )
         self._dead_letters = self._gauge(
             "dead_letters", "Pages that are dead letters now, without those that a person let go of."
         )[()]
