@@ -33,7 +33,7 @@ from relay.rendering import Renderer
 from relay.secret import Secret
 from relay.settings import Settings
 from relay.silencing import Silencer
-from relay.store import Lock, place_warnings
+from relay.store import Lock, ToldFile, place_warnings
 from relay.vigil import Vigil
 from relay.waiting import Patience, locked
 
@@ -88,6 +88,7 @@ class App:
             external_url=settings.external_url,
             metrics=self._metrics,
             log=self._log,
+            beside=ToldFile(settings.storage_path),
         )
         self._config = Reloading(
             FilingRoom(

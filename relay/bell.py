@@ -1,7 +1,7 @@
 """The bell: pages about the relay itself, past every rule, template, pause and broken store."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -58,6 +58,16 @@ class Keeper(Protocol):
         """Forget what is over."""
 
 
+class Beside(Protocol):
+    """A second place to remember what was told, which outlives the store. Its methods wait for the disk."""
+
+    def read(self) -> Sequence[SelfPage]:
+        """List what may be open."""
+
+    def keep(self, told: Sequence[SelfPage]) -> None:
+        """Write what may be open. Raises OSError."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rung:
     """A reason there is now."""
@@ -88,6 +98,7 @@ class Bell(Rounds):
         external_url: str,
         metrics: Metrics,
         log: Log,
+        beside: Beside | None = None,
     ) -> None:
         """`send` makes one call under a key id, which is `at_hand` or not; `counting` has a call counted in an
         integration's window, and says whether there is room for one."""
@@ -99,6 +110,9 @@ class Bell(Rounds):
         self._counting = counting
         self._external_url = external_url.rstrip("/")
         self._store: Keeper | None = None
+        self._beside = beside
+        self._filing: asyncio.Task[None] | None = None
+        self._unfiled = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._rung: dict[str, Rung] = {}
         self._told: dict[tuple[str, str], SelfPage] = {}
@@ -149,16 +163,20 @@ class Bell(Rounds):
         """Remember what PagerDuty was told before; the reasons of then count until it is clear that they are over."""
         self._loop = asyncio.get_running_loop()
         self.book, self._store = book, store
-        with suppress(StoreError):  # it may be the reason to ring; then nothing is remembered
-            for told in await store.bells():
-                self._told.setdefault((told.reason, told.key_id), told)
+        known = [] if self._beside is None else list(await asyncio.to_thread(self._beside.read))
+        with suppress(StoreError):  # it may be the reason to ring; then it knows what stands beside it
+            known += await store.bells()
+        for told in sorted(known, key=lambda one: one.at, reverse=True):  # of two that differ the later one is true
+            if (told.reason, told.key_id) not in self._told:
+                self._told[told.reason, told.key_id] = told
                 self._recall(told)
 
     def _recall(self, told: SelfPage) -> None:
         if told.reason in self._rung or told.state is State.UNKNOWN_RESOLVE:
             return
+        happened = told.lasts is not None and told.reason in _HAPPENS
         lasting = Rung(told.because, self._clock(), UNHEARD)
-        self._rung[told.reason] = lasting if told.lasts is None else Rung(told.because, told.since, told.lasts)
+        self._rung[told.reason] = Rung(told.because, told.since, told.lasts) if happened else lasting
         self._metrics.self_page(told.reason, rung=True)
 
     def _nudge(self) -> None:
@@ -175,8 +193,20 @@ class Bell(Rounds):
             self.quiet(reason)
         for line in [line for line, told in self._told.items() if told.state not in LIVE and not _just(told, now)]:
             del self._told[line]
+        for told in list(self._told.values()):
+            await self._renew(told)
         meta, reasons = self._meta(), [reason for reason in self._reasons() if self._may(reason, now)]
         await asyncio.gather(*(self._converge(reason, meta, now) for reason in reasons))
+
+    async def _renew(self, told: SelfPage) -> None:
+        """Write down that what happens went on happening: after a restart it counts from then."""
+        rung = self._rung.get(told.reason)
+        if rung is None or rung.lasts is None or told.reason not in _HAPPENS or told.state is State.UNKNOWN_RESOLVE:
+            return
+        if told.because == rung.because and rung.since - told.since >= rung.lasts // 8:
+            renewed = replace(told, since=rung.since, lasts=rung.lasts)
+            self._told[told.reason, told.key_id] = renewed
+            await self._write(renewed)
 
     async def patience(self) -> Duration:
         """Look again each second while something waits to be told."""
@@ -257,15 +287,35 @@ class Bell(Rounds):
         )
 
     async def _write(self, told: SelfPage, *, keep: bool = True) -> None:
-        """Remember it beyond a crash, where the store can; the bell must not wait for what it rings about."""
+        """Remember it beyond a crash, where the disk can; the bell must not wait for what it rings about."""
         if self._store is None:
             return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_WRITING):
+                await self._write_beside()
         writing = self._store.put_bell(told) if keep else self._store.drop_bell(told.reason, told.key_id)
         try:
             async with asyncio.timeout(_WRITING):
                 await writing
         except (StoreError, TimeoutError) as error:
             self._log.warning("a self-page is kept in memory only", reason=told.reason, error=str(error) or "too slow")
+
+    async def _write_beside(self) -> None:
+        """Have the file say what may be open; it is written by one at a time, and never older after newer."""
+        self._unfiled = True
+        if self._beside is not None and (self._filing is None or self._filing.done()):
+            self._filing = asyncio.create_task(self._keep_beside(self._beside))
+        if self._filing is not None:
+            await asyncio.shield(self._filing)
+
+    async def _keep_beside(self, beside: Beside) -> None:
+        while self._unfiled:
+            self._unfiled = False
+            live = [told for told in self._told.values() if told.state in LIVE]
+            try:
+                await asyncio.to_thread(beside.keep, live)
+            except OSError as error:
+                self._log.warning("self-pages are not kept beside the database", error=str(error))
 
     def _event(self, reason: str, action: Action, rung: Rung) -> Event:
         return Event(

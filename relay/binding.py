@@ -1,6 +1,6 @@
 """Binds a configuration to what the store remembers: integrations by their names there, and every key still needed."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -9,6 +9,7 @@ from relay.alert import SECOND, Duration
 from relay.config import recognise, remembered
 from relay.filing import Filed
 from relay.rules.rulebook import Rulebook
+from relay.rules.ruleset import RuleSet
 from relay.secret import Key
 from relay.store import SqliteStore
 
@@ -51,23 +52,40 @@ class Bound:
     """Open pages on a key that is at hand, and that the file does not name any more."""
     gone: int
     """Open pages whose key is not at hand."""
+    rekeyed: frozenset[str]
+    """Ids of the integrations that have another key than before."""
 
 
-async def bind(filed: Filed, store: SqliteStore, at_hand: Mapping[str, Key], rung: Collection[str]) -> Bound:
+async def bind(
+    filed: Filed,
+    store: SqliteStore,
+    at_hand: Mapping[str, Key],
+    rung: Collection[str],
+    in_force: RuleSet | None = None,
+) -> Bound:
     """Give integrations the names the store knows them by, and keep the keys that open pages still need.
 
-    `rung` are the ids of the keys that self-pages need. Puts nothing in force: where the store cannot be used (it
-    raises StoreError), the rules of before stay with their keys.
+    `rung` are the ids of the keys that self-pages need; `in_force` are the rules that count, None at a start. Puts
+    nothing in force: where the store cannot be used (it raises StoreError), the rules of before stay with their keys.
     """
     loaded = filed.loaded
-    rules = recognise(loaded.rules, await store.integrations())
+    known = await store.integrations()
+    rules = recognise(loaded.rules, known)
     await store.remember_integrations(remembered(rules))
     needed = await store.open_lines()
     kept = {name: key for name, key in at_hand.items() if name in needed or name in rung}
     keys = kept | dict(loaded.keys)
     staying = sum(count for name, count in needed.items() if name in kept and name not in loaded.keys)
     gone = sum(count for name, count in needed.items() if name not in keys)
-    return Bound(Rulebook(rules, keys, _named(loaded.templates)), keys, staying, gone)
+    book = Rulebook(rules, keys, _named(loaded.templates))
+    return Bound(book, keys, staying, gone, rekeyed(rules, known if in_force is None else remembered(in_force)))
+
+
+def rekeyed(rules: RuleSet, known: Sequence[tuple[str, str, str, int]]) -> frozenset[str]:
+    """Name the integrations whose key is not the one they were known by last; `known` is newest first."""
+    before = {identity: key_id for identity, key_id, _, _ in reversed(known)}
+    used = {one.id: one.key_id for one in rules.integrations.values()}
+    return frozenset(name for name, key_id in used.items() if before.get(name, key_id) != key_id)
 
 
 def _named(templates: Mapping[Path, str]) -> str:

@@ -1,7 +1,7 @@
 """The house: every room that is open while the relay runs, and how they are wired to one another."""
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -68,6 +68,11 @@ class House:
         self.watchkeeper.reloaded(book)
         self.evidence.reloaded(book)
         self.pausing.reloaded(book)
+
+    def rekeyed(self, integrations: Collection[str]) -> None:
+        """Have what waits for keys that count no more go out at once."""
+        self.dispatcher.rekeyed(integrations)
+        self.past_the_store.rekeyed(integrations)
 
     def stop(self) -> None:
         """Have the rooms take nothing more in hand; what they have in hand they end."""

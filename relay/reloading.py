@@ -72,7 +72,8 @@ class Reloading:
 
     async def bind(self, filed: Filed, store: SqliteStore) -> Bound:
         """Bind a configuration to the store, hide its secrets and tell its warnings. Raises StoreError."""
-        bound = await bind(filed, store, self._keys.keys, self._bell.keys)
+        in_force = None if self._house is None else self._house.intake.book.rules
+        bound = await bind(filed, store, self._keys.keys, self._bell.keys, in_force)
         self._log.hide(secret.reveal() for secret in (*_secrets(filed), *_routing_keys(bound)))
         rules = bound.book.rules
         self._metrics.initialise((one.name for one in rules.integrations.values()), rules.sources)
@@ -87,6 +88,7 @@ class Reloading:
 
     async def begin(self, house: House, filed: Filed, bound: Bound) -> None:
         """Take the configuration for the one in force that the house was opened with."""
+        house.rekeyed(bound.rekeyed)
         await self._now_in_force(filed, house)
         if not filed.instead_of:
             self._bell.quiet("config_last_good")
@@ -155,6 +157,7 @@ class Reloading:
         self._keys.replace(bound.keys)
         self._bell.book = bound.book
         await house.adopt(bound.book)
+        house.rekeyed(bound.rekeyed)
         await self._now_in_force(filed, house)
         return bound
 

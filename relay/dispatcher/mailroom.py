@@ -3,7 +3,7 @@
 import asyncio
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from typing import Protocol
@@ -25,7 +25,7 @@ from relay.page import Lane, Page, State, short_id
 from relay.pagerduty.events import EventSender
 from relay.rendering import Renderer
 from relay.rules.delivery import settle, start
-from relay.rules.ladder import Barred, passed_over
+from relay.rules.ladder import Barred, passed_over, rekeyed
 from relay.rules.ledger import Attempt, Claim, Settled, Shown, Started, Want
 from relay.rules.rulebook import Rulebook
 from relay.rules.ruleset import Budget
@@ -40,6 +40,8 @@ IDLE: Duration = 60 * SECOND
 """How long the dispatcher sleeps at most without being woken."""
 _CARRYING = frozenset(Lane) - {Lane.RESOLVE, Lane.REFRESH}
 """Lanes of pages with something to say."""
+FREED = 1_000
+"""Pages of one lane that are taken up again at once when a key changes: more than a window lets go meanwhile."""
 _ON_ITS_WAY: Duration = SECOND
 """How long a call of an earlier process may have been on its way before PagerDuty counted it."""
 _BREATH = 0.003
@@ -106,6 +108,8 @@ class Dispatcher:
         self._refusals = Refusals()
         self._ailing: set[str] = set()
         """Integrations whose last call failed: their pages wait, each for a back-off of its own."""
+        self._rekeyed: set[str] = set()
+        """Integrations whose key is another one, and whose pages still wait for what the one before came to."""
         self._turns = Turns()
         self._awake = asyncio.Event()
         self._stopping = False
@@ -138,6 +142,15 @@ class Dispatcher:
                 if until is not None:
                     await self._sleep(until)
                     await asyncio.sleep(_BREATH)  # in a storm many wakes are one
+
+    def rekeyed(self, integrations: Iterable[str]) -> None:
+        """Take in that integrations have another key: what waits there after failures is due at once."""
+        for integration in integrations:
+            self._window(integration).open()
+            self._refusals.forget(integration)
+            self._ailing.discard(integration)
+            self._rekeyed.add(integration)
+        self.wake()
 
     def windows(self) -> dict[str, Window]:
         """Return the budgets in use, by integration."""
@@ -182,6 +195,7 @@ class Dispatcher:
 
     async def _round(self, tasks: asyncio.TaskGroup) -> Instant | None:
         """Claim and launch what may go now. Returns when to look again; None: at once."""
+        await self._free()
         now, steady = self._clock(), self._steady()
         waiting: defaultdict[str, set[Lane]] = defaultdict(set)
         later = [now + IDLE]
@@ -214,6 +228,15 @@ class Dispatcher:
         if claims:
             tasks.create_task(self._deliver(claims, tasks))
         return None
+
+    async def _free(self) -> None:
+        """Let pages go at once that waited for a key which counts no more; as often as the store needs."""
+        for integration in tuple(self._rekeyed):
+            now, book = self._clock(), self.book
+            await self._store.hasten(integration, tuple(Lane), now)
+            wants = [Want(integration, lane, FREED) for lane in Lane]
+            await self._store.claim(wants, now, lambda page, book=book: Started(rekeyed(page, book), None))  # type: ignore[misc]
+            self._rekeyed.discard(integration)
 
     def passes_over(self, integration: str, lane: Lane, now: Instant) -> bool:
         """Say whether what waits in a lane goes to the fallback: the key was refused for too long."""
@@ -357,7 +380,9 @@ class Dispatcher:
 
     def _account(self, claim: Claim, outcome: Outcome | None) -> bool:
         """Take a call's outcome into budget and circuit; say whether it is the first that succeeds after failures."""
-        self._refusals.note(claim.attempt, outcome, self._clock())
+        counts = self._counts(claim.attempt)
+        if counts:
+            self._refusals.note(claim.attempt, outcome, self._clock())
         window = self._window(claim.attempt.integration)
         window.landed(claim.attempt.lane, self._steady(), sent=outcome is not None)
         if outcome is not None:
@@ -365,7 +390,7 @@ class Dispatcher:
         match outcome:
             case Retry(reason="rateLimited", after=after):
                 window.close(self._steady(), after)
-            case Retry(configuration=True, after=after):
+            case Retry(configuration=True, after=after) if counts:
                 window.close(self._steady(), after, configuration=True)
             case None | Retry():
                 pass
@@ -377,6 +402,11 @@ class Dispatcher:
         elif outcome is not None:
             self._ailing.discard(claim.attempt.integration)
         return ailed and outcome is not None and not isinstance(outcome, Retry)
+
+    def _counts(self, attempt: Attempt) -> bool:
+        """Say whether a call says something of the key that counts; an older one may be refused on its own."""
+        current = self.book.current_key(attempt.integration)
+        return current is None or current[0] == attempt.key_id
 
     def _tell(self, claim: Claim, settled: Page, outcome: Outcome | None, took: Duration) -> None:
         """Count the attempt, and log one line of it."""

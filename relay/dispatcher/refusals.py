@@ -27,6 +27,10 @@ class Refusals:
         elif outcome is not None and not isinstance(outcome, Retry) and known and known[0] == attempt.key_id:
             del self._since[attempt.integration]
 
+    def forget(self, integration: str) -> None:
+        """Know nothing of an integration any more: it has another key."""
+        self._since.pop(integration, None)
+
     def since(self, integration: str, key_id: str) -> Instant:
         """Say since when a key is refused; 0: it is not, as far as is known."""
         known = self._since.get(integration)

@@ -225,9 +225,16 @@ def _key_refused(page: Page, attempt: Attempt, since: Instant, now: Instant, boo
     """Note which line's key is refused, and whose turn it is: another line's, or the fallback's."""
     page = replace(page, lines=tuple(_marked(line, attempt.key_id) for line in page.lines))
     if attempt.action is Action.TRIGGER:
-        return key_refused(page, attempt, since, book)
+        current = book.current_key(page.fallback_to or page.integration)
+        if current is None or current[0] == attempt.key_id or _is_refused(page, current[0]):
+            return key_refused(page, attempt, since, book)
+        return replace(page, due_at=now + SPACING, delay=SPACING)  # that key counts no more: it is the turn of another
     another = line_for(page, next_step(page), [line for line in page.lines if line.key_id in book.keys])
     return page if another is None or another.refused else replace(page, due_at=now + SPACING, delay=SPACING)
+
+
+def _is_refused(page: Page, key_id: str) -> bool:
+    return any(line.refused and line.key_id == key_id for line in page.lines)
 
 
 def _marked(line: Line, key_id: str) -> Line:

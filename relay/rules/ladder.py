@@ -83,6 +83,15 @@ def passed_over(page: Page, now: Instant, book: Rulebook) -> Page:
     return replace(page, due_at=now + FALLBACK_AFTER // 4, delay=FALLBACK_AFTER // 4)
 
 
+def rekeyed(page: Page, book: Rulebook) -> Page:
+    """Take back what failures said of a page: its integration has another key now, which refused nothing yet."""
+    if page.dead or not page.failures:
+        return page
+    key_id, _ = book.current_key(page.carrier) or ("", "")
+    lines = tuple(replace(line, refused=False) if line.key_id == key_id else line for line in page.lines)
+    return replace(page, lines=lines, refused_at=0, failures=0)
+
+
 def _aside(page: Page, book: Rulebook) -> Page:
     beyond = book.fallback(page.fallback or page.receiver)
     if beyond is None or next_step(page) not in CARRIES or _is_shown(page):

@@ -5,6 +5,7 @@ from relay.store.copying import Copied, backup
 from relay.store.lock import Holder, Lock, acquire, holder
 from relay.store.mounts import place_warnings
 from relay.store.sqlite import SqliteStore
+from relay.store.told import ToldFile
 from relay.store.views import Counts, Entry, Known, Needed, Pause, Seen, SelfPage
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Seen",
     "SelfPage",
     "SqliteStore",
+    "ToldFile",
     "acquire",
     "backup",
     "holder",

@@ -31,6 +31,15 @@ _SLOWLY = 1.0
 """Seconds."""
 _HELD_UP = 64
 """Refusals that may be on their way slowly; beyond that they are answered at once, for they cost memory too."""
+_LOUD_FOR = 3_600.0
+"""Seconds for which a refusal is told of that nothing ends: as long as its self-page counts."""
+_NAMED = 3
+"""Doors named in a self-page."""
+_SHOWS = {
+    "missing": "no credential",
+    "wrong": "a credential that is not known",
+    "other_source": "the credential of another source",
+}
 _ADDRESSES = 10_000
 """Addresses that are remembered."""
 
@@ -117,7 +126,8 @@ class _Address:
 
     source: str | None = None
     """The source it spoke for with a credential; None: never."""
-    in_a_row: int = 0
+    in_a_row: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Refusals since it was last let in there, by door and the source that was asked for."""
     refused: list[float] = field(default_factory=list)
     """When, within the last minute."""
 
@@ -130,8 +140,9 @@ class Doorkeeper:
         self._passwords = Passwords()
         self._register = Register({}, {})
         self._addresses: OrderedDict[str, _Address] = OrderedDict()
-        self._loud: set[str] = set()
-        """Addresses that were let in before, and are refused now."""
+        self._loud: dict[tuple[str, str, str], tuple[str, float]] = {}
+        """Addresses that were let in before, and are refused now: (what is said of it, when it was last refused), by
+        address, door and the source that was asked for."""
         self._told = Repeats()
         self._held_up = 0
         self._bucket = _Bucket()
@@ -153,7 +164,7 @@ class Doorkeeper:
             await self._refused(request, "sender", error.kind, named)
             raise
         if users or register.credentials:
-            self._welcome(request, source)
+            self._welcome(request, "sender", named, source)
         return source
 
     async def _speaking(self, request: web.Request, named: str, register: Register, users: Mapping[str, object]) -> str:
@@ -188,7 +199,7 @@ class Doorkeeper:
             error = _unknown(shown, "a user's credential is needed here")
             await self._refused(request, "reader", error.kind, "")
             raise error
-        self._welcome(request, None)
+        self._welcome(request, "reader", "", None)
 
     def is_this_machine(self, request: web.Request) -> bool:
         """Say whether a command on this machine asks: it could read the pass beside the store."""
@@ -235,13 +246,10 @@ class Doorkeeper:
         if self._told.worth_saying((peer, door, kind, named), time.monotonic_ns() // 1000):
             self._doors.log.warning(_REFUSED[door], why=kind, source=named, path=request.path, peer=peer)
         address = self._address(peer)
-        address.in_a_row += 1
-        if address.source is not None and address.in_a_row >= _OFTEN:
-            self._loud.add(peer)
-            who = f"source {address.source}" if address.source else "the unnamed source"
-            self._doors.ring(
-                "auth_failures", f"{peer}, which spoke for {who}, is refused now: its credential is {kind}"
-            )
+        place = door, self._listed(named)
+        address.in_a_row[place] = address.in_a_row.get(place, 0) + 1
+        if address.source is not None and address.in_a_row[place] >= _OFTEN:
+            self._be_loud((peer, *place), f"{peer} is refused at {request.path[:80]}: it shows {_SHOWS[kind]}", now)
         address.refused = [*(at for at in address.refused[-_PATIENT:] if now - at < 60), now]
         if len(address.refused) > _PATIENT and self._held_up < _HELD_UP:
             self._held_up += 1
@@ -250,20 +258,39 @@ class Doorkeeper:
             finally:
                 self._held_up -= 1
 
-    def _welcome(self, request: web.BaseRequest, source: str | None) -> None:
-        """Remember an address that showed the right thing."""
-        peer = _peer(request)
+    def _welcome(self, request: web.BaseRequest, door: str, named: str, source: str | None) -> None:
+        """Remember an address that showed the right thing; it ends what was said of it at this door, and no other."""
+        peer, place = _peer(request), (door, self._listed(named))
         address = self._addresses.get(peer)
         if address is None:
             if source is None:
                 return
             address = self._address(peer)
         address.source = source if source is not None else address.source
-        address.in_a_row = 0
-        if peer in self._loud:
-            self._loud.discard(peer)
-            if not self._loud:
-                self._doors.quiet("auth_failures")
+        address.in_a_row.pop(place, None)
+        if self._loud.pop((peer, *place), None) is not None:
+            self._say_loud(time.monotonic())
+
+    def _listed(self, named: str) -> str:
+        """Name a source as the file does; whoever makes names up is the unnamed one."""
+        return named if named in self._doors.sources() else ""
+
+    def _be_loud(self, who: tuple[str, str, str], said: str, now: float) -> None:
+        before, _ = self._loud.get(who, (said, now))
+        self._loud[who] = before, now
+        self._say_loud(now)
+
+    def _say_loud(self, now: float) -> None:
+        """Tell of those who are refused, those who are it longest first."""
+        for who in [who for who, (_, at) in self._loud.items() if now - at >= _LOUD_FOR]:
+            del self._loud[who]
+        if not self._loud:
+            self._doors.quiet("auth_failures")
+            return
+        said = [one for one, _ in self._loud.values()]
+        more = f"; and {len(said) - _NAMED} more" if len(said) > _NAMED else ""
+        let_in = "an address that was let in before is refused now"
+        self._doors.ring("auth_failures", f"{let_in}: {'; '.join(said[:_NAMED])}{more}")
 
     def _address(self, peer: str) -> _Address:
         """Find what is remembered of a peer; of too many, those that were never let in are forgotten first."""

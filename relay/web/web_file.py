@@ -41,6 +41,7 @@ class WebFile:
 
     async def watch(self) -> None:
         """Read the file again whenever it changes. Never ends."""
+        self._quiet(REASON)  # it was loaded at the start, whatever was said of it before
         while True:
             await asyncio.sleep(EVERY)
             await self.refresh()

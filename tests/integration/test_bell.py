@@ -1,5 +1,6 @@
 """The bell over a real sender, a strict PagerDuty, a real store and a clock that tests move."""
 
+import asyncio
 import contextlib
 import io
 from collections.abc import AsyncIterator, Iterator
@@ -23,7 +24,8 @@ from relay.sandbox.app import make_app
 from relay.sandbox.faults import Fault
 from relay.sandbox.state import Sandbox, Settings
 from relay.secret import Key
-from relay.store import SelfPage, SqliteStore
+from relay.store import SelfPage, SqliteStore, ToldFile
+from relay.web import WebFile
 
 NOON = instant(datetime(2026, 11, 23, 12, tzinfo=UTC))
 OLD, NEW = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
@@ -82,6 +84,7 @@ class Tower:
             external_url="http://relay.example:9095/",
             metrics=self.metrics,
             log=Log(lambda: self.now, stream=self.log),
+            beside=ToldFile(self.folder),
         )
         await self.bell.open(store, book)
 
@@ -284,3 +287,116 @@ async def test_a_reason_that_lasts_is_told_again_after_four_hours(tower: Tower, 
     await tower.wait(0)
 
     assert tower.sent() == ["0 s trigger", "14400 s trigger"]
+
+
+async def test_what_was_told_outlives_a_database_that_is_put_back(tower: Tower, tmp_path: Path) -> None:
+    book = tower.book()
+    first = await SqliteStore.open(tmp_path / "data")
+    await tower.open(first, book)
+    tower.bell.ring("store_corrupt", "the database was damaged")
+    tower.bell.ring("paused", "nothing is sent to anybody")
+    await tower.wait(70)
+    await first.close()
+    assert len(tower.sent()) == 2
+    assert (tmp_path / "self-pages.json").stat().st_mode & 0o777 == 0o600
+
+    restored = await SqliteStore.open(tmp_path / "restored")
+    await tower.open(restored, book)
+    assert set(tower.bell.reasons) == {"paused", "store_corrupt"}
+    await tower.wait(UNHEARD // SECOND)
+    assert (tower.sent(), tower.open_keys) == (["250 s resolve"], ["pagerelay/store_corrupt http://relay.example:9095"])
+    tower.now = NOON + HAPPENED
+    await tower.wait(1)
+    assert (tower.sent(), tower.open_keys) == (["3600 s resolve"], [])
+
+    await tower.open(restored, book)
+    await tower.wait(300)
+    assert tower.sent() == [], "an ordinary start says nothing"
+    await restored.close()
+
+
+async def test_a_store_that_fails_does_not_forget_what_was_told(tower: Tower) -> None:
+    book = tower.book()
+    await tower.open(Broken(), book)
+    tower.bell.ring("store_failing", "the store takes no writes")
+    await tower.wait(70)
+
+    await tower.open(Broken(), book)
+    await tower.wait(UNHEARD // SECOND)
+
+    assert (tower.sent(), tower.open_keys) == (["0 s trigger", "250 s resolve"], [])
+
+
+@pytest.mark.parametrize("scribble", [b"", b"{", b"[{}]", b"\xff"])
+async def test_a_file_that_makes_no_sense_keeps_nobody_from_starting(
+    tower: Tower, store: SqliteStore, scribble: bytes
+) -> None:
+    (tower.folder / "self-pages.json").write_bytes(scribble)
+    await tower.open(store, tower.book())
+    tower.bell.ring("paused", "nothing is sent to anybody")
+    await tower.wait(70)
+
+    assert tower.sent() == ["0 s trigger"]
+
+
+async def test_a_reason_that_lasted_on_after_a_restart_is_not_taken_for_over_at_the_next(
+    tower: Tower, store: SqliteStore
+) -> None:
+    book = tower.book()
+    await tower.open(store, book)
+    tower.bell.ring("dead_letters", "PagerDuty refused 1 page for good")
+    await tower.wait(0)
+    await tower.open(store, book)
+    tower.bell.book = tower.book(NEW)  # told anew while nobody has rung it again
+    await tower.wait(120)
+    tower.bell.ring("dead_letters", "PagerDuty refused 1 page for good")
+    await tower.wait(3600)
+    tower.sent()
+
+    await tower.open(store, tower.bell.book)
+    await tower.wait(10)
+    tower.bell.ring("dead_letters", "PagerDuty refused 1 page for good")
+    await tower.wait(300)
+
+    assert tower.sent() == []
+
+
+async def test_what_goes_on_happening_counts_from_the_last_time_also_after_a_restart(
+    tower: Tower, store: SqliteStore
+) -> None:
+    book = tower.book()
+    await tower.open(store, book)
+    for _ in range(6):  # half an hour each
+        tower.bell.ring("auth_failures", "10.0.0.1 is refused at /webhook/prod")
+        await tower.wait(0)
+        tower.now += HAPPENED // 2
+    assert tower.sent() == ["0 s trigger"]
+
+    await tower.open(store, book)
+    await tower.wait(60)
+    assert (tower.sent(), tower.rung("auth_failures")) == ([], 1)
+    tower.now += HAPPENED // 2
+    await tower.wait(1)
+
+    assert len(tower.sent()) == 1
+    assert tower.open_keys == []
+
+
+async def test_a_web_configuration_that_loads_at_a_start_ends_what_was_said_of_it(
+    tower: Tower, store: SqliteStore
+) -> None:
+    book, file = tower.book(), tower.folder / "web.yml"
+    file.write_text("basic_auth_users: {}\n")
+    await tower.open(store, book)
+    tower.bell.ring("web_config", "the web configuration cannot be used")
+    await tower.wait(10)
+    await tower.open(store, book)
+    web_file = WebFile(file, log=Log(lambda: tower.now), ring=tower.bell.ring, quiet=tower.bell.quiet)
+    await web_file.open()
+
+    watching = asyncio.create_task(web_file.watch())
+    await asyncio.sleep(0)
+    watching.cancel()
+    await tower.wait(60)
+
+    assert (tower.sent(), tower.open_keys) == (["0 s trigger", "60 s resolve"], [])

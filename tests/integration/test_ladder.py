@@ -309,3 +309,61 @@ async def _told_of(relay: Relay) -> list[tuple[str, str]]:
     page = await relay.page("Down")
     found = (await relay._get(f"/api/v1/decisions?page={page['id']}"))["decisions"]
     return [(one["at"][11:19], one["verdict"]) for one in found]
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("fallback", [False, True])
+async def test_what_waited_for_a_wrong_key_goes_at_once_under_the_next_one(
+    tmp_path: Path, restarted: bool, fallback: bool
+) -> None:
+    async with open_relay(tmp_path, receivers(fallback=fallback)) as relay:
+        relay.sandbox.faults.add(Fault(status=401, key=A))
+        await relay.post(fires("Down", "critical"), fires("Slow"))
+        await relay.wait(100 if fallback else minutes(20))
+        calls, now = Calls(relay), relay.now - NOON
+        calls.since()
+
+        mended = receivers(fallback=fallback)
+        mended["receivers"][0]["pagerduty_configs"][0]["routing_key"] = "c" * 32
+        if restarted:
+            relay.configure(mended)
+            await relay.restart()
+        else:
+            await relay.reload(mended)
+
+        assert sorted(one.split(" ", 2)[2] for one in calls.since()) == ["c trigger Down", "c trigger Slow"]
+        assert relay.now - NOON < now + SECOND
+        assert relay.dispatcher.refused() == ""
+        assert "refused" not in (await relay.page("Down"))["why"]
+
+
+async def test_while_it_waits_for_its_turn_nothing_is_said_of_the_key_before(tmp_path: Path) -> None:
+    async with open_relay(tmp_path, receivers(fallback=False)) as relay:
+        relay.sandbox.faults.add(Fault(status=401, key=A))
+        await relay.post(fires("Down", "critical"))
+        await relay.wait(minutes(20))
+        assert "its routing key is refused since" in (await relay.page("Down"))["why"]
+
+        await relay.pausing.pause("", 60 * SECOND, "anna")
+        mended = receivers(fallback=False)
+        mended["receivers"][0]["pagerduty_configs"][0]["routing_key"] = "c" * 32
+        await relay.reload(mended)
+
+        assert "refused" not in (await relay.page("Down"))["why"]
+
+
+async def test_a_key_that_comes_back_counts_as_a_fresh_one(relay: Relay) -> None:
+    relay.sandbox.faults.add(Fault(status=401))
+    await relay.post(fires("Down", "critical"))
+    await relay.wait(40)
+    other = receivers()
+    other["receivers"][0]["pagerduty_configs"][0]["routing_key"] = "c" * 32
+    await relay.reload(other)
+    await relay.wait(70)
+    relay.sandbox.faults.clear()
+    calls = Calls(relay)
+    calls.since()
+
+    await relay.reload(receivers())
+
+    assert [one.split(" ", 2)[2] for one in calls.since()] == ["a trigger Down"]

@@ -69,9 +69,9 @@ class Scene:
         """Routing keys of what is open at PagerDuty."""
         return {alert.routing_key for alert in self._sandbox[SANDBOX].open_alerts}
 
-    def refuse(self, key: str) -> None:
+    def refuse(self, key: str, status: int = 400) -> None:
         """Have PagerDuty refuse every event under a key."""
-        self._sandbox[SANDBOX].faults.add(Fault(status=400, key=key, body=json.dumps(REFUSED)))
+        self._sandbox[SANDBOX].faults.add(Fault(status=status, key=key, body=json.dumps(REFUSED)))
 
     async def fire(self, name: str) -> None:
         await self.house.intake.accept(as_bytes(message(alert(name), key=name)), "")
@@ -143,6 +143,18 @@ async def test_a_receiver_that_a_reload_removes_still_gets_the_resolves_of_its_p
     assert [problem.warning for problem in told] == [True]
     assert "1 page open on a routing key that the file does not name any more" in told[0].message
     await until(lambda: not scene.open, PROMPT)
+
+
+async def test_what_waits_for_a_wrong_key_goes_out_once_it_is_replaced(scene: Scene) -> None:
+    scene.refuse(OLD, 401)
+    await scene.fire("Waiting")
+    await until(lambda: bool(scene.house.dispatcher.refused()), PROMPT)
+
+    scene.configure(NEW)
+    assert await scene.app._config.reload() == ()
+
+    await scene.opened(1)
+    assert scene.opened_under == {NEW}
 
 
 async def test_what_is_paged_past_the_store_after_a_rotation_goes_out_under_the_new_key(

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ import pytest
 from relay.config import load
 from relay.config.operators import Operators
 from relay.config.web import Rate, WebConfig
+from relay.errors import NotTaken
 from relay.secret import Secret
-from relay.web import authentication
+from relay.web import authentication, passwords
+from relay.web.passwords import Passwords
 from tests.integration.house import CONFIG, House, alert, message, open_house
 
 TOKENS = {"new": "token-of-prod-that-is-new", "old": "token-of-prod-that-was", "eu": "token-of-the-eu-source"}
@@ -199,10 +201,27 @@ async def test_a_known_address_that_keeps_failing_rings_until_it_is_let_in_again
     for _ in range(3):
         assert "auth_failures" not in house.rung
         await post(house, "/webhook/prod", bearer("wrong"))
-    assert house.rung["auth_failures"].startswith(
-        "127.0.0.1, which spoke for source prod, is refused now: its credential"
-    )
+    said = "127.0.0.1 is refused at /webhook/prod: it shows a credential that is not known"
+    assert house.rung["auth_failures"] == f"an address that was let in before is refused now: {said}"
 
+    await post(house, "/webhook/prod", PROD)
+    assert house.rung == {}
+
+
+async def test_what_is_refused_is_told_by_what_was_asked_for_and_another_source_does_not_end_it(house: House) -> None:
+    await post(house, "/webhook/eu", bearer(TOKENS["eu"]))
+    for _ in range(3):
+        await post(house, "/webhook/prod", {})
+        await post(house, "/webhook/eu", bearer(TOKENS["eu"]))
+
+    assert "127.0.0.1 is refused at /webhook/prod: it shows no credential" in house.rung["auth_failures"]
+    for _ in range(3):
+        await post(house, "/source/eu/api/v2/alerts", PROD, [])
+    assert "/source/eu/api/v2/alerts: it shows the credential of another source" in house.rung["auth_failures"]
+
+    await post(house, "/webhook/eu", bearer(TOKENS["eu"]))
+    assert "/webhook/prod" in house.rung["auth_failures"]
+    assert "/eu/" not in house.rung["auth_failures"]
     await post(house, "/webhook/prod", PROD)
     assert house.rung == {}
 
@@ -272,6 +291,46 @@ async def test_a_right_password_is_let_in_while_others_are_guessed(tmp_path: Pat
         assert await get(house, "/metrics", ANNAS) == 200
         assert time.monotonic() - began < 0.5
         assert set(await asyncio.gather(*guesses)) <= {401, 503}
+
+
+@pytest.mark.parametrize("guessed", [lambda one: "anna", lambda one: f"nobody {one}", lambda one: "bert"])
+async def test_a_right_password_that_was_never_shown_is_let_in_while_one_address_guesses(
+    tmp_path: Path, guessed: Callable[[int], str]
+) -> None:
+    slow = {name: Secret(bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(7)).decode()) for name in ("anna", "bert")}
+    async with open_house(tmp_path, web=WebConfig(users=slow)) as house:
+        over = False
+
+        async def guess(number: int) -> None:
+            tries = 0
+            while not over:
+                tries += 1
+                await get(house, "/metrics", basic(guessed(number), f"{number} {tries}"))
+
+        guesses = [asyncio.create_task(guess(one)) for one in range(60)]
+        await asyncio.sleep(0.3)
+        began = time.monotonic()
+        assert await get(house, "/metrics", ANNAS) == 200
+        took = time.monotonic() - began
+        over = True
+        await asyncio.gather(*guesses)
+
+    assert took < 5
+
+
+async def test_a_crowd_that_guesses_keeps_nobody_else_from_having_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "_IN_ALL", 8)
+    slow = {name: Secret(bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(6)).decode()) for name in ("anna", "bert")}
+    known = Passwords()
+    guesses = [asyncio.create_task(known.right(slow, "anna", f"{one}", f"10.0.0.{one % 4}")) for one in range(40)]
+    await asyncio.sleep(0)
+
+    assert await known.right(slow, "bert", PASSWORD, "10.0.0.1")
+    assert sum(guess.done() and guess.exception() is None for guess in guesses) < 8
+    assert await known.right(slow, "anna", PASSWORD, "10.0.0.9")
+    ends = await asyncio.gather(*guesses, return_exceptions=True)
+    assert ends.count(False) == 8
+    assert sum(isinstance(end, NotTaken) for end in ends) == 32
 
 
 async def test_a_user_who_is_taken_out_is_out(tmp_path: Path) -> None:

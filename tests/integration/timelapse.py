@@ -18,6 +18,7 @@ from aiohttp import web
 
 from relay.alert import SECOND, Instant, instant
 from relay.answers import Answers
+from relay.binding import rekeyed
 from relay.config import load, recognise, remembered
 from relay.dispatcher import Dispatcher
 from relay.errors import Problem
@@ -77,6 +78,8 @@ class Relay:
     renderer: Renderer = field(init=False)
     sender: EventSender = field(init=False)
     http: aiohttp.ClientSession = field(init=False)
+    rekeyed: frozenset[str] = frozenset()
+    """Integrations that have another key than before."""
     url: str = ""
     _told: int = 0
     _open: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -153,6 +156,7 @@ class Relay:
         self.configure(config)
         book = await self._bind()
         self.dispatcher.book = self.intake.book = self.book = book
+        self.dispatcher.rekeyed(self.rekeyed)
         await self.recall.clear()
         self.scheduler.reloaded(book)
         await self.settle()
@@ -267,6 +271,8 @@ class Relay:
                 self.now = max(self.now, window.next_chance(lanes, self.now) or self.now)
 
     async def _busy(self) -> bool:
+        if self.dispatcher._rekeyed:
+            return True
         for _ in range(2):  # what is on its way at the first look may be due again at the second
             heads = await self.store.heads(self.now)
             ready = [due for one, lane, due in heads if not self._closed(one, lane) and not self.pausing.of(one)]
@@ -341,6 +347,7 @@ class Relay:
             barred=lambda integration: self.dispatcher.barred(integration),
         )
         await self._open_doors(metrics, log)
+        self.dispatcher.rekeyed(self.rekeyed)
         running = asyncio.ensure_future(self.dispatcher.run())
         self._open.push_async_callback(self._stop, running)
         await self.settle()
@@ -382,7 +389,9 @@ class Relay:
 
     async def _bind(self) -> Rulebook:
         loaded = load(self.directory / "relay.yml", {})
-        rules = recognise(loaded.rules, await self.store.integrations())
+        known = await self.store.integrations()
+        rules = recognise(loaded.rules, known)
+        self.rekeyed = rekeyed(rules, known)
         await self.store.remember_integrations(remembered(rules))
         self.keys |= loaded.keys
         return Rulebook(rules, self.keys)
