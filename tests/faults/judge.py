@@ -492,7 +492,9 @@ def _extras(evidence: Evidence, lines: Sequence[Line]) -> list[tuple[Line, int, 
         counts = line["result"] in _COUNTS
         if counts and before is not None and _is_extra(before, line, evidence):
             epoch = bisect.bisect(evidence.disturbances, line["at"])
-            excused = unanswered or epoch != bisect.bisect(evidence.disturbances, before["at"])
+            # The exit past the store and the store itself may both tell of a page at the moment of recovery.
+            both = evidence.allows.past_the_store
+            excused = unanswered or both or epoch != bisect.bisect(evidence.disturbances, before["at"])
             # A call that got no answer is a fault of its own, and so is each that follows it.
             extras.append((line, -line["n"] if unanswered else epoch, excused))
         if counts:
