@@ -81,6 +81,8 @@ class Emergency:
         `forget` makes void what is remembered of groups' bodies; `wake` tells the mail room that there is work.
         """
         self.wake = wake
+        self.written: Callable[[], None] = lambda: None
+        """Called once everything is in the store again: what is written there may be due."""
         self._store = store
         self._clock = clock
         self._silences = silences
@@ -117,7 +119,10 @@ class Emergency:
             trouble = await self._failure(self._store.check())
             if trouble is None and not self._slate:
                 return None
-            self._log.error("the store takes no writes: pages go out past it, and senders come again", error=trouble)
+            if trouble is not None:
+                self._log.error(
+                    "the store takes no writes: pages go out past it, and senders come again", error=trouble
+                )
         await self.take_over()
         self._metrics.past_the_store(in_use=self.in_use)
         again = await self._failure(self._recover(book))
@@ -125,6 +130,7 @@ class Emergency:
             return again
         self._metrics.past_the_store(in_use=False)
         self._log.warning("the store takes writes again")
+        self.written()
         return None
 
     async def _failure(self, act: Coroutine[Any, Any, None]) -> str | None:

@@ -231,6 +231,10 @@ def _sending(
         current = dispatcher.book.current_key(integration)
         return keys.timeout(current[0] if current else "")
 
+    def wake() -> None:
+        dispatcher.wake()
+        emergency.wake()
+
     mail_room = partial(
         Dispatcher,
         book=book,
@@ -252,7 +256,7 @@ def _sending(
         ring=bell.ring,
     )
     pausing: Pausing = Pausing(
-        store, book, clock=clock, wake=dispatcher.wake, ring=bell.ring, quiet=bell.quiet, metrics=metrics, log=log
+        store, book, clock=clock, wake=wake, ring=bell.ring, quiet=bell.quiet, metrics=metrics, log=log
     )
     emergency: Emergency = Emergency(
         store,

@@ -60,6 +60,7 @@ class Vigil:
             loop.call_soon_threadsafe(self._rescued, what)
 
         store.on_rescue(rescued)
+        self._house.emergency.written = self._store_is_well
 
     async def watch(self) -> None:
         """Once a second: note how late the event loop is, look at the clock and for the relay's own trouble."""
@@ -82,11 +83,11 @@ class Vigil:
         house = self._house
         while True:
             await asyncio.sleep(1)
-            before = house.intake.trouble
-            house.intake.trouble = await house.emergency.look_after(before, house.intake.book)
-            if before is not None and house.intake.trouble is None:
-                house.dispatcher.wake()
-                house.scheduler.nudge()
+            house.intake.trouble = await house.emergency.look_after(house.intake.trouble, house.intake.book)
+
+    def _store_is_well(self) -> None:
+        self._house.dispatcher.wake()
+        self._house.scheduler.nudge()
 
     async def _look_at_clock(self) -> None:
         """See whether the wall clock was set back while nobody looked."""

@@ -42,6 +42,8 @@ _CARRYING = frozenset(Lane) - {Lane.RESOLVE, Lane.REFRESH}
 """Lanes of pages with something to say."""
 FREED = 1_000
 """Pages of one lane that are taken up again at once when a key changes: more than a window lets go meanwhile."""
+OUTAGE = 3
+"""Calls in a row that failed and make an outage: after it, whatever is worst goes first."""
 _ON_ITS_WAY: Duration = SECOND
 """How long a call of an earlier process may have been on its way before PagerDuty counted it."""
 _BREATH = 0.003
@@ -106,8 +108,8 @@ class Dispatcher:
         self._stranded = stranded
         self._flying: defaultdict[str, int] = defaultdict(int)
         self._refusals = Refusals()
-        self._ailing: set[str] = set()
-        """Integrations whose last call failed: their pages wait, each for a back-off of its own."""
+        self._ailing: defaultdict[str, int] = defaultdict(int)
+        """How many calls of an integration failed in a row, but for those that asked us to wait."""
         self._rekeyed: set[str] = set()
         """Integrations whose key is another one, and whose pages still wait for what the one before came to."""
         self._turns = Turns()
@@ -148,7 +150,7 @@ class Dispatcher:
         for integration in integrations:
             self._window(integration).open()
             self._refusals.forget(integration)
-            self._ailing.discard(integration)
+            self._ailing.pop(integration, None)
             self._rekeyed.add(integration)
         self.wake()
 
@@ -158,14 +160,15 @@ class Dispatcher:
 
     def refused(self) -> str:
         """Say which integrations' routing keys PagerDuty refuses; "" for none."""
-        names = sorted(self._name(integration) for integration, _ in self._refusals.now(self.book.current_key))
+        refused = self._refusals.refused(self.book.current_key, self._clock())
+        names = sorted(self._name(integration) for integration, _ in refused)
         return f"PagerDuty refuses the routing key of {', '.join(names)}" if names else ""
 
     def barred(self, integration: str) -> Barred | None:
         """Say what keeps an integration from being called now; None if nothing does."""
         window, steady = self._windows.get(integration), self._steady()
         current = self.book.current_key(integration)
-        since = self._refusals.since(integration, current[0]) if current is not None else 0
+        since = self._refusals.since(integration, current[0], self._clock()) if current is not None else 0
         closed = window is not None and window.closed(steady)
         if not since and not closed:
             return None
@@ -329,7 +332,7 @@ class Dispatcher:
             failpoints.reached("send.after_answer")
         took = self._steady() - began
         recovered = self._account(claim, outcome)
-        jitter, since = self._jitter(), self._refusals.since(attempt.integration, attempt.key_id)
+        jitter, since = self._jitter(), self._refusals.since(attempt.integration, attempt.key_id, self._clock())
 
         def settlement(latest: Page) -> Settled:
             now = self._clock()
@@ -379,7 +382,7 @@ class Dispatcher:
             self._log.warning("pages that wait after failures could not be hastened", error=str(error))
 
     def _account(self, claim: Claim, outcome: Outcome | None) -> bool:
-        """Take a call's outcome into budget and circuit; say whether it is the first that succeeds after failures."""
+        """Take a call's outcome into budget and circuit; say whether it is the first that succeeds after an outage."""
         counts = self._counts(claim.attempt)
         if counts:
             self._refusals.note(claim.attempt, outcome, self._clock())
@@ -396,12 +399,12 @@ class Dispatcher:
                 pass
             case _:
                 window.open()
-        ailed = claim.attempt.integration in self._ailing
+        if outcome is None:
+            return False
         if isinstance(outcome, Retry):
-            self._ailing.add(claim.attempt.integration)
-        elif outcome is not None:
-            self._ailing.discard(claim.attempt.integration)
-        return ailed and outcome is not None and not isinstance(outcome, Retry)
+            self._ailing[claim.attempt.integration] += outcome.after is None and outcome.reason != "rateLimited"
+            return False
+        return self._ailing.pop(claim.attempt.integration, 0) >= OUTAGE
 
     def _counts(self, attempt: Attempt) -> bool:
         """Say whether a call says something of the key that counts; an older one may be refused on its own."""
