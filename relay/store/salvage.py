@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from relay.page import Member, Page, Wanted
 from relay.rules.ledger import Held
+from relay.rules.reload import labels_of
 from relay.store import codec
 from relay.store.codec import Row
 from relay.store.damage import UNREADABLE, Damaged
@@ -58,7 +59,7 @@ def salvage(old: sqlite3.Connection, new: sqlite3.Connection) -> Salvaged:
     alerts = {
         held.id: held
         for row in wreck.rows("alerts")
-        if (held := wreck.read(codec.held, row)) and (held.firing or held.id in named)
+        if (held := wreck.read(_legible, row)) and (held.firing or held.id in named)
     }
     sources = {page.id: page.source for page in pages}
     for member in members:
@@ -74,6 +75,13 @@ def salvage(old: sqlite3.Connection, new: sqlite3.Connection) -> Salvaged:
     write_rows(new, "write_attempts", "attempts", [codec.attempt_row(one) for one in attempts.values()])
     new.execute("COMMIT")
     return Salvaged(len(pages), len(alerts), len(members), wreck.whole)
+
+
+def _legible(row: Row) -> Held:
+    """Read an alert whose labels can be read as well: who judges it again must not stumble."""
+    held = codec.held(row)
+    labels_of(held)
+    return held
 
 
 def _matters(page: Page) -> bool:

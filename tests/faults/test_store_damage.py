@@ -12,6 +12,7 @@ import pytest
 from relay.errors import StoreError
 from relay.page import Lane, State
 from relay.rules.ledger import Lookup, Plan, Want
+from relay.rules.reload import labels_of
 from relay.store import Rescued, SqliteStore, connect
 from relay.store.aside import FILE, FILLED
 from relay.store.mounts import place_warnings
@@ -269,3 +270,18 @@ async def test_damage_that_the_start_had_no_time_to_see_is_found_and_mended_whil
     await store.close()
 
     assert len(rescues) == 1
+
+
+async def test_an_alert_that_says_nothing_any_more_still_holds_its_page_open(tmp_path: Path) -> None:
+    """What stands for it can be judged again: it keeps nobody behind it waiting."""
+    file = await filled(tmp_path)
+    said = b'{"labels":{"alertname":"A"}'
+    broken = file.read_bytes().replace(said, b"#" * len(said))
+    file.write_bytes(broken.replace(b"pages_by_id", b"pages_by_ix"))
+
+    store, pages = await works(tmp_path)
+    held = await store.firing(-1, 1_000)
+    await store.close()
+
+    assert pages == PAGES + 1
+    assert [labels_of(one) for one in held] == [{"alertname": "LostRecord"}] * len(held)
