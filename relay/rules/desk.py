@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from relay.alert import Instant
 from relay.decision import Step, Verdict
 from relay.event import Severity
-from relay.page import Member, Page, State, Suppression, SuppressionKind, Wanted, short_id
+from relay.page import Member, Page, State, Wanted, short_id
 from relay.rules.chains import after, chain, first
 from relay.rules.classify import Entry, Placement
 from relay.rules.episodes import Settings, begun, closed, flapped, goes_on, resumed, revised
@@ -30,9 +30,8 @@ from relay.rules.storms import (
     storm_page,
 )
 from relay.rules.suppressor import Suppressor, dropped
+from relay.rules.tallies import Tallies
 from relay.rules.turns import Turn, turn
-
-UNROUTED = Suppression(SuppressionKind.UNROUTED, "no route sends it to PagerDuty any more")
 
 
 class Join(NamedTuple):
@@ -79,12 +78,7 @@ class Desk:
         """Pages to write, and whether what they should show has changed."""
         self._places: dict[int, int] = {}
         """Where the alerts placed in a page go, until the pages' states change."""
-        self._counted: dict[int, dict[str, int]] = {}
-        """By page, what is still to be added to its tally: one new row for a thousand members."""
-        self._quieted: dict[int, tuple[int, int, str]] = {}
-        """By page, the worst member that is quiet by what was judged here: (rank, order, route)."""
-        self._shapes: dict[int, int] = {}
-        """By page, what is still to be put into its shape."""
+        self._tallies = Tallies()
         self._written: dict[tuple[int, int], Member] = {}
         self._before: dict[int, dict[int, Member]] = {}
         """By alert and page, members as they were, of those that are written."""
@@ -232,15 +226,16 @@ class Desk:
         before = rows.get(member.page)
         if before is not None:
             self._before.setdefault(member.alert, {}).setdefault(member.page, before)
-        self._count(before, -1)
+        if before is not None:
+            self._tallies.count(before, -1)
         rows[member.page] = self._written[member.page, member.alert] = member
-        self._count(member, +1)
+        self._tallies.count(member, +1)
         self._touch(member.page, changed=before is None or _shown(before) != _shown(member))
 
     def follow(self, member: Member) -> None:
         """Let a page do as the route says that brings a member by now, though nothing of the member has changed."""
         if member.suppressions:
-            self._note_quiet(member)
+            self._tallies.note_quiet(member)
         self._touch(member.page, changed=False)
 
     def moved_on(self, page: int) -> None:
@@ -249,7 +244,7 @@ class Desk:
 
     def drop(self, member: Member) -> None:
         """Take a membership out of its page altogether."""
-        self._count(member, -1)
+        self._tallies.count(member, -1)
         self._members.get(member.alert, {}).pop(member.page, None)
         self._written.pop((member.page, member.alert), None)
         if member.page in self.ledger.pages:
@@ -259,34 +254,9 @@ class Desk:
     def _touch(self, page: int, *, changed: bool) -> None:
         self._touched[page] = changed or self._touched.get(page, False)
 
-    def _count(self, member: Member | None, by: int) -> None:
-        if member is None or not member.firing:
-            return
-        if member.suppressions:
-            page = self.pages[member.page]
-            waiting = page.waiting + by if member.waits else page.waiting
-            self.pages[page.id] = replace(page, quiet=page.quiet + by, waiting=waiting)
-            if by > 0:
-                self._note_quiet(member)
-            return
-        counted, key = self._counted.setdefault(member.page, {}), member.tally_key
-        counted[key] = counted.get(key, 0) + by
-        self._shapes[member.page] = self._shapes.get(member.page, 0) ^ member.shape
-
-    def _note_quiet(self, member: Member) -> None:
-        if UNROUTED not in member.suppressions:
-            place = member.severity.rank, member.order, member.route
-            self._quieted[member.page] = min(place, self._quieted.get(member.page, place))
-
     def _tally(self) -> None:
         """Write what was counted into the pages' rows."""
-        for number, counted in self._counted.items():
-            page = self.pages[number]
-            tally = {key: page.tally.get(key, 0) + counted.get(key, 0) for key in (*page.tally, *counted)}
-            shape = page.shape ^ self._shapes.get(number, 0)
-            self.pages[number] = replace(page, tally={key: n for key, n in tally.items() if n > 0}, shape=shape)
-        self._counted.clear()
-        self._shapes.clear()
+        self.pages.update(self._tallies.take(self.pages))
 
     # Pages
 
@@ -376,8 +346,8 @@ class Desk:
             page = replace(page, changed_at=self.now)
         if page.tally:
             page = self._settings.dressed(page)
-        elif page.id in self._quieted:  # what a mute does is said by the route of the worst that it takes
-            page = self._settings.styled(page, self._quieted[page.id][2])
+        elif (route := self._tallies.muted_by(page.id)) is not None:
+            page = self._settings.styled(page, route)
         page = replace(page, wanted=wanted, muted=page.muted and wanted is Wanted.QUIET, folded=None)
         return revised(page, self.now) if changed else page
 

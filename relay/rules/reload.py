@@ -10,7 +10,7 @@ from relay.alert import Alert, Instant, Status, WebhookMessage
 from relay.decision import Decision, Step, Verdict
 from relay.page import Member, Page, Wanted, short_id
 from relay.rules.classify import Classifier, Entry, Placement, keys_of, truncation_fingerprint
-from relay.rules.desk import UNROUTED, Desk
+from relay.rules.desk import Desk
 from relay.rules.ending import Ended, ended, groups_of, record
 from relay.rules.ledger import Held, Ledger, Lookup, Plan, Recorded, Role
 from relay.rules.pages import LIVE, reached
@@ -18,6 +18,7 @@ from relay.rules.rulebook import Rulebook
 from relay.rules.silences import NO_SILENCES, Silences
 from relay.rules.staleness import DEAF, Listening, ends, is_stale, stale_at
 from relay.rules.storms import CALM, Storming
+from relay.rules.tallies import UNROUTED
 
 
 class Rejudged(msgspec.Struct, frozen=True):
