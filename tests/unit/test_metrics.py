@@ -10,7 +10,8 @@ import pytest
 
 from relay.decision import Verdict
 from relay.event import Action, Delivered, Rejected, Retry, Severity
-from relay.metrics import LANES, SEVERITIES, SOURCES, VERDICTS, Metrics
+from relay.metrics import Metrics
+from relay.metrics.words import LANES, SEVERITIES, SOURCES, VERDICTS
 from relay.page import Lane
 
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"

@@ -1,0 +1,333 @@
+"""Counts what happens often, for Prometheus: all metrics stand in this folder and in docs/metrics.md."""
+
+import sqlite3
+import sys
+from collections import Counter as Tally
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from prometheus_client import ProcessCollector, disable_created_metrics, generate_latest
+
+from relay.metrics.declared import Declared
+from relay.metrics.told import Attempt, Decision, Draft, Message, Plan
+from relay.metrics.words import (
+    AUTH_FAILURES,
+    CODES,
+    CONNECTIONS,
+    FIELDS,
+    INVALID,
+    LANES,
+    REASONS,
+    SELF_PAGES,
+    SEVERITIES,
+    SOURCES,
+    STORE_OPS,
+    SUPPRESSIONS,
+    VERDICTS,
+)
+
+__all__ = ["CONTENT_TYPE", "Metrics"]
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_MICROSECONDS = 1_000_000
+
+
+class Metrics(Declared):
+    """Every metric of one relay, in a registry of its own; any thread may count."""
+
+    def __init__(self, version: str = "") -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        super().__init__()
+        self._sources: dict[str, str] = {}
+        self._gauge("build_info", "Constant 1, labelled with what runs.", "version", "python", "sqlite")[
+            version, ".".join(map(str, sys.version_info[:3])), sqlite3.sqlite_version
+        ].set(1)
+        ProcessCollector(registry=self.registry)
+        self._start_at_zero()
+
+    def render(self) -> tuple[bytes, str]:
+        """Return the exposition and its content type."""
+        return generate_latest(self.registry), CONTENT_TYPE
+
+    def initialise(self, receivers: Iterable[str], sources: Iterable[str]) -> None:
+        """Start every label set of these receivers and sources at zero, so that a first failure is an increase."""
+        for source in map(self.source, sources):
+            for code in CODES:
+                self._requests[source, code].inc(0)
+            self._bytes[(source,)].inc(0)
+            self._truncated[(source,)].inc(0)
+            self._polls[(source,)].inc(0)
+            self._poll_failures[(source,)].inc(0)
+            self._stale_alerts[(source,)].inc(0)
+            for severity in (*SEVERITIES, "none"):
+                self._received[source, "firing", severity].inc(0)
+                self._received[source, "resolved", severity].inc(0)
+        for receiver in receivers:
+            self._initialise_receiver(receiver)
+
+    def source(self, name: str) -> str:
+        """Return the label value of a source; the nameless one of /webhook is `default`."""
+        name = name or "default"
+        known = self._sources.get(name)
+        if known is None:
+            known = name if len(self._sources) < SOURCES else "other"
+            if known == name:
+                self._sources[name] = name
+        return known
+
+    # The intake
+
+    def requested(self, source: str, code: int, size: int, seconds: float) -> None:
+        """Count one webhook request that was answered."""
+        source = self.source(source)
+        self._requests[source, str(code)].inc()
+        self._bytes[(source,)].inc(size)
+        self._request_seconds.observe(seconds)
+
+    def invalid(self, reason: str) -> None:
+        """Count one body that was refused (BadBody.reason, or `too_large`)."""
+        self._invalid[(reason,)].inc()
+
+    def auth_failed(self, door: str, kind: str) -> None:
+        """Count somebody who was not let in."""
+        self._auth_failures[door, kind].inc()
+
+    def unlisted(self) -> None:
+        """Count one body under a name that `sources` does not list."""
+        self._unlisted.inc()
+
+    def dropped(self, why: str) -> None:
+        """Count one connection that was closed by the relay before its time."""
+        self._dropped[(why,)].inc()
+
+    def connected(self, connections: int) -> None:
+        """Say how many connections there are."""
+        self._connections.set(connections)
+
+    def received(self, message: Message, draft: Draft, plan: Plan) -> None:
+        """Count one accepted message and what became of its alerts."""
+        source = self.source(message.source)
+        # Summed up first: a counter costs a lock each time, and a message may hold 10,000 alerts.
+        kinds = Tally(
+            (one.alert.status, one.placements[0].severity if one.placements else "none") for one in draft.entries
+        )
+        for (status, severity), alerts in kinds.items():
+            self._received[source, str(status), str(severity)].inc(alerts)
+        unknown = sum(any(step.by == "severity" for step in one.steps) for one in draft.entries)
+        self._unknown_severity.inc(unknown)
+        self._decided(plan.decisions)
+        self._suppress(plan)
+        self.deduplicated(draft.repeated)
+        if message.truncated_alerts:
+            self._truncated[(source,)].inc(message.truncated_alerts)
+
+    def judged_again(self, plan: Plan, decisions: Sequence[Decision]) -> None:
+        """Count what became of alerts that nobody sent a message about."""
+        self._decided(decisions)
+        self._suppress(plan)
+
+    def _decided(self, decisions: Sequence[Decision]) -> None:
+        for verdict, alerts in Tally(decision.verdict for decision in decisions).items():
+            self._decisions[(str(verdict),)].inc(alerts)
+
+    def _suppress(self, plan: Plan) -> None:
+        for kind, alerts in Tally(plan.suppressed).items():
+            self._suppressed[(kind,)].inc(alerts)
+        for one in plan.folded:
+            self._folded_pages[(one.receiver,)].inc(one.pages)
+            self._folded_alerts[(one.receiver,)].inc(one.alerts)
+
+    def deduplicated(self, alerts: int) -> None:
+        """Count alerts that were not looked at, since the ledger was known to say them already."""
+        if alerts:
+            self._deduplicated.inc(alerts)
+            self._decisions[("repeats",)].inc(alerts)
+
+    def heard(self, source: str, at: int) -> None:
+        """Note when (in microseconds) a source last spoke."""
+        self._last_heard[(self.source(source),)].set(at / _MICROSECONDS)
+
+    def polled(self, source: str, *, failed: bool) -> None:
+        """Count one round of questions to a source's Alertmanagers; `failed`: one of them gave no answer to go by."""
+        self._polls[(self.source(source),)].inc()
+        if failed:
+            self._poll_failures[(self.source(source),)].inc()
+
+    def stale(self, alerts: Mapping[str, int], pages: int) -> None:
+        """Say how many alerts, by source, and pages fire that were not heard of for too long."""
+        counted: Tally[str] = Tally()
+        for source, count in alerts.items():
+            counted[self.source(source)] += count
+        for source in counted.keys() | {values[0] for values in self._stale_alerts}:
+            self._stale_alerts[(source,)].set(counted[source])
+        self._stale_pages.set(pages)
+
+    # Delivery
+
+    def attempted(
+        self, receiver: str, attempt: Attempt, severity: str, outcome: object, took: int, waited: int | None
+    ) -> None:
+        """Count one attempt. `outcome` is an Outcome, or None where nothing new was to be sent.
+
+        `took` and `waited` (from acceptance to the attempt's start) are microseconds.
+        """
+        word = "unchanged" if outcome is None else type(outcome).__name__.lower()
+        self._attempts[receiver, word].inc()
+        if word == "unchanged":
+            return
+        self._call_seconds[(receiver,)].observe(took / _MICROSECONDS)
+        if word == "delivered":
+            self._delivered[str(attempt.action), str(severity), receiver].inc()
+            self._last_delivery[(receiver,)].set((attempt.at + took) / _MICROSECONDS)
+            if str(attempt.action) == "trigger":
+                self._descended(receiver, attempt.rung)
+            if waited is not None:
+                self._waited[(str(severity),)].observe((waited + took) / _MICROSECONDS)
+            return
+        said = getattr(outcome, "reason", "other")
+        reason = said if said in REASONS else "other"
+        self._failures[receiver, reason].inc()
+
+    def _descended(self, receiver: str, rung: str) -> None:
+        if "minimal" in rung:
+            self._minimal[(receiver,)].inc()
+        if "fallback" in rung:
+            self._fallback[(receiver,)].inc()
+
+    def dead_lettered(self, outcome: object) -> None:
+        """Count a page that became a dead letter by this outcome."""
+        said = getattr(outcome, "reason", "other")
+        self._dead_lettered[(said if said in REASONS else "other",)].inc()
+
+    def template_failed(self, field: str) -> None:
+        """Count one template field that fell back to plain text; `details.x` counts as `details`."""
+        name = field.partition(".")[0].partition("[")[0]
+        self._template_errors[(name if name in FIELDS else "other",)].inc()
+
+    def rendered(self, seconds: float) -> None:
+        """Note how long one page took to render."""
+        self._render_seconds.observe(seconds)
+
+    # State
+
+    def paged_past_the_store(self) -> None:
+        """Count one page that PagerDuty took while the store could not be written."""
+        self._emergency_pages.inc()
+
+    def past_the_store(self, *, in_use: bool) -> None:
+        """Say whether something was paged that is not written down yet."""
+        self._emergency_in_use.set(in_use)
+
+    def store_failed(self, op: str) -> None:
+        """Count one call to the store that failed."""
+        self._store_errors[(op if op in STORE_OPS else "other",)].inc()
+
+    def self_page(self, reason: str, *, rung: bool) -> None:
+        """Say whether there is this reason to page about the relay itself."""
+        self._self_page[(reason if reason in SELF_PAGES else "other",)].set(rung)
+
+    def secrets_unreadable(self, files: int) -> None:
+        """Say how many files with secrets cannot be used, so that what they held before is in use."""
+        self._secrets_unreadable.set(files)
+
+    def pulsed(self, outcome: str, now: int) -> None:
+        """Count one round of the pulse (success, failed, withheld); `now` in microseconds."""
+        self._pulses[(outcome,)].inc()
+        if outcome == "success":
+            self._pulsed_at.set(now / _MICROSECONDS)
+
+    def paused(self, receivers: Collection[str]) -> None:
+        """Say which receivers are paused; `all` stands for every one."""
+        for receiver in {*receivers, *(values[0] for values in self._paused)}:
+            self._paused[(receiver,)].set(receiver in receivers)
+
+    def committed(self, seconds: float) -> None:
+        """Note how long one commit took."""
+        self._commit_seconds.observe(seconds)
+
+    def lagged(self, seconds: float) -> None:
+        """Note how late the event loop was."""
+        self._loop_lag.observe(seconds)
+
+    def stored(self, *, up: bool, size: int = 0, free: int = 0) -> None:
+        """Say whether the store takes writes, its size and the free space beside it in bytes."""
+        self._store_up.set(up)
+        self._store_size.set(size)
+        self._store_free.set(free)
+
+    def reloaded(self, *, ok: bool, at: int, fingerprint: str = "") -> None:
+        """Count a load of the configuration; `at` in microseconds, `fingerprint` in hex digits."""
+        self._reloads[("success" if ok else "failure",)].inc()
+        self._reload_ok.set(ok)
+        if ok:
+            self._reload_at.set(at / _MICROSECONDS)
+        if fingerprint:
+            self._config_hash.set(int(fingerprint[:12], 16))
+
+    def queued(self, waiting: Mapping[int, int], oldest: Mapping[int, int], now: int) -> None:
+        """Say how many pages wait in each lane (by Lane), and since when (microseconds) the oldest does."""
+        for lane, name in enumerate(LANES):
+            self._queue[(name,)].set(waiting.get(lane, 0))
+            since = oldest.get(lane)
+            self._queue_age[(name,)].set(max(0, now - since) / _MICROSECONDS if since is not None else 0)
+
+    def held(self, open_pages: Mapping[str, int], dead: int, key_gone: int) -> None:
+        """Say how many pages are open by receiver, are dead letters, and wait for a key that is not at hand."""
+        for values in self._open:
+            self._open[values].set(open_pages.get(values[0], 0))
+        for receiver in open_pages.keys() - {values[0] for values in self._open}:
+            self._open[(receiver,)].set(open_pages[receiver])
+        self._dead_letters.set(dead)
+        self._key_gone.set(key_gone)
+
+    def budget(self, receiver: str, tokens: int, *, circuit_open: bool) -> None:
+        """Say how many events an integration may still send in its window, and whether its circuit is open."""
+        self._tokens[(receiver,)].set(tokens)
+        self._circuit[(receiver,)].set(circuit_open)
+
+    def storming(self, receiver: str, *, on: bool) -> None:
+        """Say whether so many pages are new at an integration that further ones are folded into one."""
+        self._storm[(receiver,)].set(on)
+
+    def _start_at_zero(self) -> None:
+        for reason in INVALID:
+            self._invalid[(reason,)].inc(0)
+        for door, kind in AUTH_FAILURES:
+            self._auth_failures[door, kind].inc(0)
+        for why in CONNECTIONS:
+            self._dropped[(why,)].inc(0)
+        for verdict in VERDICTS:
+            self._decisions[(verdict,)].inc(0)
+        for reason in SUPPRESSIONS:
+            self._suppressed[(reason,)].inc(0)
+        for reason in REASONS:
+            self._dead_lettered[(reason,)].inc(0)
+        for field in (*FIELDS, "other"):
+            self._template_errors[(field,)].inc(0)
+        for reason in (*SELF_PAGES, "other"):
+            self._self_page[(reason,)].set(0)
+        self._paused[("all",)].set(0)
+        for outcome in ("success", "failed", "withheld"):
+            self._pulses[(outcome,)].inc(0)
+        for op in (*STORE_OPS, "other"):
+            self._store_errors[(op,)].inc(0)
+        for outcome in ("success", "failure"):
+            self._reloads[(outcome,)].inc(0)
+        for severity in SEVERITIES:
+            self._waited[(severity,)]
+        self.queued({}, {}, 0)
+
+    def _initialise_receiver(self, receiver: str) -> None:
+        for severity in SEVERITIES:
+            for action in ("trigger", "acknowledge", "resolve"):
+                self._delivered[action, severity, receiver].inc(0)
+        for outcome in ("delivered", "retry", "rejected", "unchanged"):
+            self._attempts[receiver, outcome].inc(0)
+        for reason in REASONS:
+            self._failures[receiver, reason].inc(0)
+        for gauge in (self._last_delivery, self._circuit, self._tokens, self._open, self._storm):
+            gauge[(receiver,)].inc(0)
+        for counter in (self._folded_pages, self._folded_alerts):
+            counter[(receiver,)].inc(0)
+        for counter in (self._minimal, self._fallback):
+            counter[(receiver,)].inc(0)
+        self._call_seconds[(receiver,)]

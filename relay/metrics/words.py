@@ -1,0 +1,93 @@
+"""The values that labels take: every one starts at zero, so that a first failure is an increase."""
+
+SOURCES = 50
+"""Sources that get a label value of their own; the path is anybody's to write, so later ones are `other`."""
+SEVERITIES = ("critical", "error", "warning", "info")
+LANES = ("critical", "error", "resolve", "warning", "update", "refresh")
+"""By value of relay.page.Lane."""
+REASONS = (
+    "rateLimited",
+    "serverError",
+    "timeout",
+    "tls",
+    "dns",
+    "network",
+    "clientError",
+    "authError",
+    "configuration",
+    "tooLarge",
+    "other",
+)
+"""Alertmanager's words for failures (notify/util.go `Reason`), and ours beside them."""
+INVALID = ("empty", "encoding", "malformed", "not_a_webhook", "nothing_salvageable", "too_large")
+VERDICTS = (
+    "opens",
+    "joins",
+    "folded",
+    "repeats",
+    "resolves",
+    "supersedes",
+    "ignored",
+    "nothing_open",
+    "suppressed",
+    "forgotten",
+    "retried",
+    "discarded",
+    "not_ours",
+)
+"""The values of relay.decision.Verdict."""
+SUPPRESSIONS = (
+    "unrouted",
+    "silence",
+    "inhibition",
+    "mute_time_interval",
+    "active_time_interval",
+    "hold",
+    "inhibit_hold",
+)
+"""The values of relay.page.SuppressionKind."""
+SELF_PAGES = (
+    "dead_letters",
+    "key_refused",
+    "store_failing",
+    "store_corrupt",
+    "config_last_good",
+    "secrets_unreadable",
+    "paused",
+    "body_too_large",
+    "unknown_source",
+    "auth_failures",
+    "body_refused",
+    "web_config",
+    "clock_back",
+    "template_failing",
+    "key_gone",
+)
+"""Reasons for which the relay pages about itself."""
+STORE_OPS = ("keep", "claim", "settle", "read", "schedule", "prune", "open")
+FIELDS = (
+    "description",
+    "source",
+    "class",
+    "component",
+    "group",
+    "client",
+    "client_url",
+    "details",
+    "links",
+    "images",
+)
+CODES = ("200", "400", "401", "413", "503")
+AUTH_FAILURES = (
+    ("sender", "missing"),
+    ("sender", "wrong"),
+    ("sender", "other_source"),
+    ("reader", "missing"),
+    ("reader", "wrong"),
+    ("operator", "missing"),
+    ("operator", "wrong"),
+    ("tls", "certificate"),
+)
+"""Doors, and why somebody was not let in."""
+CONNECTIONS = ("headers", "unread", "full", "making_room")
+"""Why a connection was dropped."""
