@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from relay.cli.options import storage_path
 from relay.errors import RelayError
 from relay.logs import clean
 from relay.store import backup as copy
@@ -12,16 +13,7 @@ from relay.store import backup as copy
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option(
-    "--storage.path",
-    "storage",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("data"),
-    envvar="PAGERELAY_STORAGE_PATH",
-    show_default=True,
-    show_envvar=True,
-    help="Where the relay stores.",
-)
+@storage_path("Where the relay stores.")
 def backup(file: Path, storage: Path) -> None:
     """Copy the database to FILE, as it is now, and check the copy.
 

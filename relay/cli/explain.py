@@ -11,6 +11,7 @@ import msgspec
 
 from relay.answers import DecisionAnswer, ExplainAnswer, PageAnswer
 from relay.cli.asking import Asked, asked
+from relay.cli.options import storage_path
 from relay.cli.telling import tell_explained, tell_found
 from relay.errors import RelayError
 from relay.logs import clean
@@ -48,16 +49,7 @@ class Explained(msgspec.Struct):
     show_envvar=True,
     help="The running relay. [default: the one that holds the storage path]",
 )
-@click.option(
-    "--storage.path",
-    "storage",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("data"),
-    envvar="PAGERELAY_STORAGE_PATH",
-    show_default=True,
-    show_envvar=True,
-    help="Where the relay stores; read where no relay runs.",
-)
+@storage_path("Where the relay stores; read where no relay runs.")
 @click.option(
     "--config.file",
     "config",

@@ -12,6 +12,7 @@ import msgspec
 
 from relay.answers import PageAnswer, Pages
 from relay.cli.asking import Asked, CannotAsk, Remote, asked
+from relay.cli.options import relay_url, storage_path
 from relay.cli.telling import tell_found, tell_list
 from relay.errors import RelayError
 from relay.logs import clean
@@ -29,27 +30,7 @@ _LOOK = 0.1
 
 def _relay(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that say which relay is meant."""
-    storage = click.option(
-        "--storage.path",
-        "storage",
-        type=click.Path(path_type=Path, file_okay=False),
-        default=Path("data"),
-        envvar="PAGERELAY_STORAGE_PATH",
-        show_default=True,
-        show_envvar=True,
-        help="Where the relay stores; looked at where no relay runs.",
-    )
-    url = click.option(
-        "--relay.url",
-        "url",
-        default="",
-        metavar="URL",
-        envvar="PAGERELAY_RELAY_URL",
-        show_envvar=True,
-        help="The running relay; from elsewhere with an operator in it: http://anna:secret@relay:9095. "
-        "[default: the one that holds the storage path]",
-    )
-    return url(storage(command))
+    return relay_url()(storage_path("Where the relay stores; looked at where no relay runs.")(command))
 
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

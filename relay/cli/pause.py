@@ -9,30 +9,13 @@ import click
 
 from relay.answers import PauseAnswer, PausesAnswer
 from relay.cli.asking import CannotAsk, Remote, asked
+from relay.cli.options import relay_url, storage_path
 from relay.errors import RelayError
 from relay.logs import clean
 from relay.store import holder
 
-_RELAY = click.option(
-    "--relay.url",
-    "url",
-    default="",
-    metavar="URL",
-    envvar="PAGERELAY_RELAY_URL",
-    show_envvar=True,
-    help="The running relay; from elsewhere with an operator in it: http://anna:secret@relay:9095. "
-    "[default: the one that holds the storage path]",
-)
-_STORAGE = click.option(
-    "--storage.path",
-    "storage",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("data"),
-    envvar="PAGERELAY_STORAGE_PATH",
-    show_default=True,
-    show_envvar=True,
-    help="Where the relay stores.",
-)
+_RELAY = relay_url()
+_STORAGE = storage_path("Where the relay stores.")
 
 
 @click.command()

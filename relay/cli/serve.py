@@ -8,6 +8,7 @@ import click
 
 from relay.alert import DAY, HOUR, MINUTE, SECOND, Duration
 from relay.app import run
+from relay.cli.options import storage_path
 from relay.settings import Settings
 from relay.web import Limits
 
@@ -65,16 +66,7 @@ class AddressType(click.ParamType[tuple[str, int]]):
     show_envvar=True,
     help="Do not start from the last good configuration where the file does not load.",
 )
-@click.option(
-    "--storage.path",
-    "storage_path",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("data"),
-    envvar="PAGERELAY_STORAGE_PATH",
-    show_default=True,
-    show_envvar=True,
-    help="Directory of the database; one relay at a time.",
-)
+@storage_path("Directory of the database; one relay at a time.", "storage_path")
 @click.option(
     "--web.listen-address",
     "listen",
