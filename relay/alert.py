@@ -41,6 +41,18 @@ class Status(StrEnum):
     RESOLVED = "resolved"
 
 
+class Sent(msgspec.Struct, frozen=True, gc=False):
+    """What names an alert that came as an Events API event: its identity and its page go by this, not by its labels.
+
+    The event itself stands in the alert's `raw`, under `event`.
+    """
+
+    dedup_key: str
+    """As its sender gave it, or as it was minted; at most 255 characters."""
+    receiver: str = ""
+    """The receiver whose own routing key its sender used; "" for a virtual key."""
+
+
 class Alert(msgspec.Struct, frozen=True, gc=False):
     """One labelled alert as a message states it; its identity is (source, fingerprint)."""
 
@@ -62,6 +74,8 @@ class Alert(msgspec.Struct, frozen=True, gc=False):
     """What had to be salvaged to read it."""
     expires_at: Instant = 0
     """When a firing alert counts as resolved unless it is sent again; 0: never, only a resolve ends it."""
+    sent: Sent | None = None
+    """Where it came as an Events API event; None: from an Alertmanager or a Prometheus."""
 
     @property
     def id(self) -> int:

@@ -224,10 +224,38 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     left_open: bool = False
     """Closed here, but PagerDuty was not told (`send_resolved: false`)."""
 
+    ack_asked_at: Instant = 0
+    """When its sender asked for it to be acknowledged (Events API); 0: nobody did in this episode."""
+    ack_sent_at: Instant = 0
+    """When PagerDuty took that acknowledgement."""
+    triggered_at: Instant = 0
+    """When PagerDuty took the trigger that began its incident: an update of an open one does not count."""
+    incident: str = ""
+    """Id of its incident at PagerDuty, from `incident.triggered` or the REST API; "" if not known."""
+    incident_number: int = 0
+    incident_url: str = ""
+    confirmed_at: Instant = 0
+    """When PagerDuty was first known to have an incident for the trigger of `triggered_at`; 0: it is not known."""
+    doubted_at: Instant = 0
+    """When that had been awaited for too long; 0: it was not."""
+    acknowledged_by: str = ""
+    """Who has it at PagerDuty; "" when nobody acknowledged it."""
+    acknowledged_at: Instant = 0
+    assignees: tuple[str, ...] = ()
+    """To whom PagerDuty assigned it, as last heard."""
+    elsewhere_at: Instant = 0
+    """When its incident was closed by somebody but us; 0: it was not."""
+    elsewhere_by: str = ""
+    """The person who did; "" for a timer or an automation."""
+    joined_since: bool = False
+    """Whether an alert joined since that did not fire then."""
+
     group_interval: Duration = MINUTE
     """Of the route of its worst firing member; copied at judgement."""
     repeat_interval: Duration = 0
     on_mute: str = "leave"
+    on_pd_resolve: str = "reopen"
+    on_acknowledge: str = "leave"
     send_resolved: bool = True
     regroup_urgency: bool = True
     regroup_growth: float = 0.0

@@ -8,6 +8,7 @@ from pathlib import Path as FilePath
 
 from relay.alert import Duration
 from relay.config import schema
+from relay.config.account import AccountSecrets, read_account
 from relay.config.intervals import read_windows
 from relay.config.problems import Problems
 from relay.config.receivers import Cast, ReceiverBuilder
@@ -15,10 +16,11 @@ from relay.config.routes import Timers, build_tree, hold, match_fields
 from relay.config.secrets import SecretReader
 from relay.config.senders import Credentials, check_stale, read_credentials, read_heartbeats, read_sources
 from relay.config.texts import TextCheck
+from relay.config.virtual_keys import VirtualKey, read_virtual_keys
 from relay.config.yaml import Path
 from relay.rules.matchers import valid_label_name
 from relay.rules.quoting import go_quote
-from relay.rules.ruleset import Heartbeat, InhibitRule, Receiver, Route, RuleSet, Source
+from relay.rules.ruleset import Account, Heartbeat, InhibitRule, Receiver, Route, RuleSet, Source
 from relay.rules.windows import Window
 from relay.secret import Secret
 
@@ -40,6 +42,9 @@ class Built:
     meta_receiver: str
     heartbeat_url: Secret | None
     credentials: Mapping[str, Credentials]
+    account: Account
+    account_secrets: AccountSecrets
+    virtual_keys: tuple[VirtualKey, ...]
 
 
 def build(
@@ -67,7 +72,23 @@ def build(
         check_stale(config.route, config.sources, problems)
     meta, pulse = _meta_receiver(config, problems), _heartbeat_url(config.global_, problems, secrets)
     timeout = config.global_.resolve_timeout
-    return Built(root, cast, sources, windows, inhibit_rules, heartbeats, timeout, meta, pulse, credentials)
+    account, account_secrets = read_account(config, problems, secrets)
+    virtual = read_virtual_keys(config.sources, problems, secrets)
+    return Built(
+        root,
+        cast,
+        sources,
+        windows,
+        inhibit_rules,
+        heartbeats,
+        timeout,
+        meta,
+        pulse,
+        credentials,
+        account,
+        account_secrets,
+        virtual,
+    )
 
 
 def rule_set(built: Built, text: bytes) -> RuleSet:
@@ -81,6 +102,7 @@ def rule_set(built: Built, text: bytes) -> RuleSet:
         windows=built.windows,
         inhibit_rules=built.inhibit_rules,
         heartbeats=built.heartbeats,
+        account=built.account,
         meta_receiver=built.meta_receiver,
         resolve_timeout=built.resolve_timeout,
         fingerprint=sha256(text).hexdigest()[:16],

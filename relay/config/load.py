@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from relay.config import schema, yaml
+from relay.config.account import NO_SECRETS, AccountSecrets
 from relay.config.build import build, rule_set
 from relay.config.problems import Problems, problem_of
 from relay.config.reading import Unreadable, decoded, read_file
@@ -14,6 +15,7 @@ from relay.config.secrets import SecretReader, Stamp
 from relay.config.senders import Credentials
 from relay.config.shape import shaped
 from relay.config.texts import TextCheck
+from relay.config.virtual_keys import VirtualKey
 from relay.errors import BadConfig, Problem
 from relay.rules.ruleset import Route, RuleSet
 from relay.secret import Key, Secret
@@ -44,6 +46,10 @@ class Loaded:
     """What is told each minute that the relay is alive."""
     credentials: Mapping[str, Credentials] = field(default_factory=dict)
     """By name, what those sources show that must show something."""
+    account: AccountSecrets = NO_SECRETS
+    """What PagerDuty's webhooks are signed with, and the token of its REST API."""
+    virtual_keys: tuple[VirtualKey, ...] = ()
+    """The routing keys that sources may send Events API events with, in place of a real one."""
 
     @property
     def template_files(self) -> tuple[Path, ...]:
@@ -142,6 +148,8 @@ def _examined(
         tuple(secrets.stale),
         built.heartbeat_url,
         built.credentials,
+        built.account_secrets,
+        built.virtual_keys,
     )
     return Examined(loaded, problems.found, root, config, text)
 

@@ -148,6 +148,9 @@ class _Builder:
             regroup=base.regroup if spec.regroup is None else _regroup(spec.regroup),
             on_mute=spec.on_mute or base.on_mute,
             on_stale=spec.on_stale or base.on_stale,
+            on_pd_resolve=spec.on_pd_resolve or base.on_pd_resolve,
+            on_acknowledge=spec.on_acknowledge or base.on_acknowledge,
+            change=base.change if spec.change is None else spec.change,
         )
 
     def _waiting(self, spec: schema.Route, base: Route) -> Route:

@@ -387,6 +387,9 @@ class Route(Section):
     outside: Literal["drop", "hold", "downgrade"] | None = None
     on_mute: Literal["leave", "acknowledge", "resolve"] | None = None
     on_stale: Literal["leave", "resolve"] | None = None
+    on_pd_resolve: Literal["reopen", "respect"] | None = None
+    on_acknowledge: Literal["leave", "silence"] | None = None
+    change: Boolean | None = None
 
 
 class InhibitRule(Section):
@@ -448,6 +451,8 @@ class Source(Section):
     bearer_token_file: Texts | None = None
     basic_auth: BasicAuths | None = None
     client_san: Texts | None = None
+    routing_keys: list[Hidden] = []
+    routing_key_files: list[Text] = []
     native_keys: Boolean | None = None
     repeat_interval: Period | None = None
     alertmanager_url: Urls | None = None
@@ -511,6 +516,22 @@ class Global(Section):
     TOLERATED = frozenset(_NOT_OURS)
 
 
+class Account(Section):
+    """PagerDuty itself: its webhooks, its REST API, and what is made of them."""
+
+    webhook_secrets: list[Hidden] = []
+    webhook_secret_files: list[Text] = []
+    api_url: Url = "https://api.pagerduty.com"
+    api_token: Hidden | None = None
+    api_token_file: Text | None = None
+    from_: Text = Field("", validation_alias="from")
+    confirm_within: Length = 5 * MINUTE
+    resend_unconfirmed: Boolean = False
+    reconcile: Literal["off", "report", "fix"] = "report"
+    reconcile_every: Period = 10 * MINUTE
+    business_hours: Text = ""
+
+
 class Config(Section):
     """The whole file."""
 
@@ -523,5 +544,6 @@ class Config(Section):
     mute_time_intervals: list[NamedInterval] = []
     sources: list[Source] = []
     heartbeats: list[Heartbeat] = []
+    pagerduty: Account = Account.model_validate({})
 
     TOLERATED = frozenset({"tracing", "event_recorder"})

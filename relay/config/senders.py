@@ -190,6 +190,7 @@ def _source(spec: schema.Source, *, alone: bool) -> Source:
         alertmanager_urls=(urls,) if isinstance(urls, str) else tuple(dict.fromkeys(urls)),
         stale_after=spec.stale_after or 2 * (spec.repeat_interval or 0) or DAY,
         credentials=demands(spec),
+        routing_keys=bool(spec.routing_keys or spec.routing_key_files),
     )
 
 

@@ -57,6 +57,8 @@ def begun(page: Page, now: Instant) -> Page:
         sent_content=0,
         sent_firing=0,
         opened_because="",
+        ack_asked_at=0,
+        ack_sent_at=0,
     )
 
 
@@ -136,6 +138,8 @@ class Settings:
             group_interval=route.group_interval,
             repeat_interval=route.repeat_interval,
             on_mute=route.on_mute,
+            on_pd_resolve=route.on_pd_resolve,
+            on_acknowledge=route.on_acknowledge,
             send_resolved=target.send_resolved,
             regroup_urgency=route.regroup.urgency,
             regroup_growth=0.0 if page.storm else route.regroup.growth,  # a storm page does nothing but grow

@@ -81,6 +81,12 @@ class Route:
     on_mute: str = "leave"
     on_stale: str = "leave"
     """What becomes of a page of which nothing was heard for too long: leave or resolve."""
+    on_pd_resolve: str = "reopen"
+    """What becomes of a page that a person resolved at PagerDuty while it still fires: reopen or respect."""
+    on_acknowledge: str = "leave"
+    """What becomes of its alerts when a person acknowledges it at PagerDuty: leave or silence."""
+    change: bool = False
+    """Whether its alerts become change events, which page nobody."""
     dedup_key: DedupTemplate | None = None
     """The route's own `dedup_key` text, evaluated at intake in place of group_by."""
     hold_trigger: Hold = NO_HOLD
@@ -209,6 +215,8 @@ class Source:
     """An alert of it that was not heard of for so long is stale."""
     credentials: bool = False
     """Whether it must show a credential of its own; which ones is for the doors alone to know."""
+    routing_keys: bool = False
+    """Whether it has virtual routing keys: it sends Events API events."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -226,6 +234,28 @@ class Heartbeat:
     line: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What the file says of the PagerDuty account itself; its secrets are for the doors and clients alone to know."""
+
+    webhooks: bool = False
+    """Whether PagerDuty's V3 webhooks are taken: there is a signing secret."""
+    api: bool = False
+    """Whether the REST API can be asked: there is a token."""
+    api_url: str = "https://api.pagerduty.com"
+    from_email: str = ""
+    """The user that acts over REST count as (the `From` header)."""
+    confirm_within: Duration = 5 * MINUTE
+    """How long after its 202 a trigger is awaited to be confirmed; 0: it is not."""
+    resend_unconfirmed: bool = False
+    """Whether a trigger that was not confirmed is sent again, once."""
+    reconcile: str = "report"
+    """What a comparison of Alertmanager, pages and PagerDuty does: off, report or fix."""
+    reconcile_every: Duration = 10 * MINUTE
+    business_hours: str = ""
+    """Name of the time interval outside of which a page counts as after hours; "" for none."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RuleSet:
     """Everything the rules need to judge, loaded from one file. Compared by identity."""
@@ -239,6 +269,7 @@ class RuleSet:
     """The time intervals, by name."""
     inhibit_rules: tuple[InhibitRule, ...] = ()
     heartbeats: tuple[Heartbeat, ...] = ()
+    account: Account = field(default_factory=Account)
     meta_receiver: str = ""
     """The receiver of what the relay has to say of itself; "" for none."""
     resolve_timeout: Duration = 5 * MINUTE
