@@ -15,6 +15,7 @@ from relay.reloading import Reloading
 from relay.secret import Secret
 from relay.settings import Settings
 from relay.web import NO_CREDENTIALS, NO_SOURCES, Doors, Entrance, Side, WebFile, exposed, oddities
+from relay.web.routing_keys import RoutingKeys
 
 
 class Front:
@@ -87,6 +88,7 @@ class Front:
             web=lambda: self.web.current,
             sources=lambda: config.filed.loaded.rules.sources if config.filed else NO_SOURCES,
             credentials=lambda: config.filed.loaded.credentials if config.filed else NO_CREDENTIALS,
+            routing_keys=RoutingKeys(lambda: config.filed.loaded if config.filed else None).find,
             own_pass=own_pass,
             ring=self._bell.ring,
             quiet=self._bell.quiet,

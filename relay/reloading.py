@@ -210,7 +210,10 @@ def _secrets(filed: Filed) -> tuple[Secret, ...]:
     operators = filed.operators.secrets if filed.operators is not None else ()
     pulse = filed.loaded.heartbeat_url
     shown = [password for held in filed.loaded.credentials.values() for _, password in held.users]
-    return (*filed.loaded.secrets.values(), *operators, *shown, *((pulse,) if pulse is not None else ()))
+    virtual = [one.key for one in filed.loaded.virtual_keys]
+    account = filed.loaded.account
+    single = [one for one in (pulse, account.api_token) if one is not None]
+    return (*filed.loaded.secrets.values(), *operators, *shown, *virtual, *account.webhook_secrets, *single)
 
 
 def _routing_keys(bound: Bound) -> list[Secret]:

@@ -18,6 +18,7 @@ from relay.pausing import Pausing
 from relay.rules.ruleset import Source
 from relay.secret import Secret
 from relay.silencing import Silencer
+from relay.web.routing_keys import Whose
 
 _ASKS_NOBODY = WebConfig()
 NO_SOURCES: Mapping[str, Source] = {}
@@ -75,6 +76,8 @@ class Doors:
     """The sources that the configuration lists."""
     credentials: Callable[[], Mapping[str, Credentials]] = lambda: NO_CREDENTIALS
     """What those of them show that must show something. Another mapping means that something changed."""
+    routing_keys: Callable[[str], Whose | None] = lambda shown: None
+    """Whose a routing key is that the sender of an event shows; None: nobody's."""
     own_pass: Secret | None = None
     """By which commands on this machine are known: it lies beside the store, for the relay's own user to read."""
     ring: Callable[[str, str], None] = lambda reason, because: None
