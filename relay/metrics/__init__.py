@@ -17,6 +17,7 @@ from relay.metrics.words import (
     INVALID,
     LANES,
     REASONS,
+    REST_OUTCOMES,
     SELF_PAGES,
     SEVERITIES,
     SOURCES,
@@ -151,6 +152,10 @@ class Metrics(Declared):
         self._polls[(self.source(source),)].inc()
         if failed:
             self._poll_failures[(self.source(source),)].inc()
+
+    def rest_called(self, outcome: str) -> None:
+        """Count one call to PagerDuty's REST API: `ok`, or the reason of its RestError."""
+        self._rest_calls[(outcome,)].inc()
 
     def stale(self, alerts: Mapping[str, int], pages: int) -> None:
         """Say how many alerts, by source, and pages fire that were not heard of for too long."""
@@ -297,6 +302,8 @@ class Metrics(Declared):
             self._dropped[(why,)].inc(0)
         for verdict in VERDICTS:
             self._decisions[(verdict,)].inc(0)
+        for outcome in REST_OUTCOMES:
+            self._rest_calls[(outcome,)].inc(0)
         for reason in SUPPRESSIONS:
             self._suppressed[(reason,)].inc(0)
         for reason in REASONS:

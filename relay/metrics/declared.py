@@ -64,6 +64,9 @@ class Declared(Families):
             "stale_alerts", "Alerts that fire and were not heard of for the `stale_after` of their source.", "source"
         )
         self._stale_pages = self._gauge("stale_pages", "Pages in which all that fires is stale.")[()]
+        self._rest_calls = self._counter(
+            "rest_calls", "Calls to PagerDuty's REST API, by outcome: `ok`, or why there was no answer.", "outcome"
+        )
         self._polls = self._counter(
             "alertmanager_polls", "Times that a source's Alertmanagers were asked about stale alerts.", "source"
         )

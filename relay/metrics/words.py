@@ -19,6 +19,19 @@ REASONS = (
     "other",
 )
 """Alertmanager's words for failures (notify/util.go `Reason`), and ours beside them."""
+REST_OUTCOMES = (
+    "ok",
+    "no_token",
+    "unauthorized",
+    "forbidden",
+    "not_found",
+    "refused",
+    "rate_limited",
+    "unreachable",
+    "server",
+    "bad_answer",
+)
+"""`ok`, and the values of relay.pagerduty.calling.Reason."""
 INVALID = ("empty", "encoding", "malformed", "not_a_webhook", "nothing_salvageable", "too_large")
 VERDICTS = (
     "opens",
