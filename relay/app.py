@@ -28,8 +28,10 @@ from relay.logs import Log
 from relay.metrics import Metrics
 from relay.pagerduty.connection import Resolver
 from relay.pagerduty.events import EventSender
+from relay.pagerduty.rest import Rest
 from relay.reloading import Reloading, template_sources
 from relay.rendering import Renderer
+from relay.rules.ruleset import Account
 from relay.secret import Secret
 from relay.settings import Settings
 from relay.silencing import Silencer
@@ -107,6 +109,12 @@ class App:
             log=self._log,
         )
         self._front = Front(settings, self._config, self._bell, self._log)
+        self._rest = Rest(
+            lambda: filed.loaded.account.api_token if (filed := self._config.filed) else None,
+            lambda: filed.loaded.rules.account if (filed := self._config.filed) else Account(),
+            log=self._log,
+            metrics=self._metrics,
+        )
 
     async def serve(self) -> int:
         """Open everything, serve, close everything."""
@@ -212,14 +220,14 @@ class App:
             log.warning("storage path", problem=problem)
         store.on_commit(lambda seconds, _: metrics.committed(seconds))
         renderer, enquirer = Renderer(template_sources(filed.loaded)), AlertmanagerClient(resolver=Resolver())
-        await asyncio.gather(renderer.start(), self._sender.start(), enquirer.start())
-        for room in (renderer, self._sender, enquirer):
+        await asyncio.gather(renderer.start(), self._sender.start(), enquirer.start(), self._rest.start())
+        for room in (renderer, self._sender, enquirer, self._rest):
             stack.push_async_callback(room.close)
         bound = await patience.until_done(lambda: self._config.bind(filed, store))
         self._keys.replace(bound.keys)
         silencer = Silencer(store, clock=clock, log=log)
         await patience.until_done(silencer.open)
-        everything = Opened(store, renderer, self._sender, enquirer, silencer)
+        everything = Opened(store, renderer, self._sender, enquirer, silencer, self._rest)
         house = wire(everything, bound.book, self._keys, bell, self._settings, Sundries(clock, steady, metrics, log))
         vigil = Vigil(house, bell, at_hand=self._keys, clock=clock, steady=steady, metrics=metrics, log=log)
         await patience.until_done(vigil.begin)

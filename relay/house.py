@@ -22,6 +22,7 @@ from relay.logs import Log
 from relay.metrics import Metrics
 from relay.pagerduty.connection import Resolver
 from relay.pagerduty.events import EventSender
+from relay.pagerduty.rest import Rest
 from relay.pausing import EVERYTHING, Pausing
 from relay.pulse import Pulse
 from relay.recall import Recall
@@ -92,6 +93,7 @@ class Opened:
     sender: EventSender
     enquirer: AlertmanagerClient
     silencer: Silencer
+    rest: Rest
 
 
 @dataclass(frozen=True, slots=True)
