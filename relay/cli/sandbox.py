@@ -21,6 +21,24 @@ from relay.sandbox.state import Settings
 @click.option("--rate.within", "rate_within", default=60.0, show_default=True, help="Seconds the rate is counted over.")
 @click.option("--oversize-status", default=400, show_default=True, help="Answer to a body over 512,000 bytes.")
 @click.option("--ledger", type=click.Path(dir_okay=False, path_type=Path), help="Append a JSON line per request here.")
+@click.option(
+    "--token", "tokens", multiple=True, metavar="[EMAIL=]TOKEN", help="Know only this REST token. Repeatable."
+)
+@click.option("--webhook", "webhook_url", default="", metavar="URL", help="Subscribe this address to V3 webhooks.")
+@click.option("--webhook-secret", "secrets", multiple=True, help="Sign them with this; several during a rotation.")
+@click.option(
+    "--webhook-secret-file",
+    "secret_files",
+    multiple=True,
+    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    help="The same, from a file.",
+)
+@click.option("--webhook.pace", "pace", default=1.0, show_default=True, help="Factor on the gaps between attempts.")
+@click.option(
+    "--incident-key", is_flag=True, help="Give incidents of events an incident_key, which PagerDuty does not."
+)
+@click.option("--acknowledgement-timeout", type=click.IntRange(1), metavar="SECONDS", help="Of each service.")
+@click.option("--auto-resolve-timeout", type=click.IntRange(1), metavar="SECONDS", help="Of each service.")
 def sandbox(
     listen_address: str,
     keys: tuple[str, ...],
@@ -28,6 +46,14 @@ def sandbox(
     rate_within: float,
     oversize_status: int,
     ledger: Path | None,
+    tokens: tuple[str, ...],
+    webhook_url: str,
+    secrets: tuple[str, ...],
+    secret_files: tuple[Path, ...],
+    pace: float,
+    incident_key: bool,
+    acknowledgement_timeout: int | None,
+    auto_resolve_timeout: int | None,
 ) -> None:
     """Stand in for PagerDuty: take events as strictly, show what is open, fail on demand."""
     settings = Settings(
@@ -36,6 +62,13 @@ def sandbox(
         rate_within=rate_within,
         oversize_status=oversize_status,
         ledger=ledger,
+        tokens=dict(_token(entry) for entry in tokens),
+        webhook_url=webhook_url,
+        webhook_secrets=(*secrets, *(file.read_text().strip() for file in secret_files)),
+        webhook_pace=pace,
+        show_incident_key=incident_key,
+        acknowledgement_timeout=acknowledgement_timeout,
+        auto_resolve_timeout=auto_resolve_timeout,
     )
     host, port = _address(listen_address)
     asyncio.run(_serve(settings, host, port))
@@ -49,6 +82,14 @@ def _named(keys: tuple[str, ...]) -> dict[str, str]:
             raise click.BadParameter(f"{name or entry!r}: write it as NAME=KEY", param_hint="--key")
         named[name] = key
     return named
+
+
+def _token(entry: str) -> tuple[str, str]:
+    """Read a token; with an address in front it is that user's, else the account's."""
+    email, equals, token = entry.rpartition("=")
+    if not token or (equals and "@" not in email):
+        raise click.BadParameter("write it as TOKEN or as EMAIL=TOKEN", param_hint="--token")
+    return token, email
 
 
 def _address(text: str) -> tuple[str, int]:

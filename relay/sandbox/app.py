@@ -4,25 +4,32 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from relay.sandbox import screens
-from relay.sandbox.faults import Fault
-from relay.sandbox.state import ALERT_PATH, CHANGE_PATH, Answer, Sandbox, SandboxAlert, Settings
+from relay.sandbox import rest_routes, screens
+from relay.sandbox.courier import Courier
+from relay.sandbox.faults import Fault, WebhookFault
+from relay.sandbox.incidents import SandboxAlert
+from relay.sandbox.rest import Handler
+from relay.sandbox.state import ALERT_PATH, CHANGE_PATH, Answer, Sandbox, Settings
 
 SANDBOX: web.AppKey[Sandbox] = web.AppKey("sandbox", Sandbox)
 
+COURIER: web.AppKey[Courier] = web.AppKey("courier", Courier)
+
+_TICK = 0.2
 _MOST_READ = 64 * 1024 * 1024
 
 
 def make_app(settings: Settings | None = None, *, sandbox: Sandbox | None = None) -> web.Application:
     """Build the stand-in as an application; its memory is at `app[SANDBOX]`, or is the one given."""
-    app = web.Application(client_max_size=_MOST_READ)
+    app = web.Application(client_max_size=_MOST_READ, middlewares=[_know_origin])
     app[SANDBOX] = sandbox or Sandbox(settings)
+    app[COURIER] = Courier(app[SANDBOX])
     app.add_routes(
         [
             web.post(ALERT_PATH, enqueue),
@@ -37,10 +44,15 @@ def make_app(settings: Settings | None = None, *, sandbox: Sandbox | None = None
             web.get("/sandbox/faults", faults_json),
             web.post("/sandbox/faults", add_fault),
             web.delete("/sandbox/faults", clear_faults),
+            web.get("/sandbox/webhooks.json", webhooks_json),
+            web.get("/sandbox/webhooks/faults", webhook_faults_json),
+            web.post("/sandbox/webhooks/faults", add_webhook_fault),
+            web.delete("/sandbox/webhooks/faults", clear_webhook_faults),
             web.delete("/sandbox/state", clear_state),
+            *rest_routes.table(app[SANDBOX], app[COURIER]),
         ]
     )
-    app.on_cleanup.append(_close)
+    app.cleanup_ctx.append(_run)
     return app
 
 
@@ -118,18 +130,66 @@ async def clear_faults(request: web.Request) -> web.Response:
     return await faults_json(request)
 
 
+async def webhooks_json(request: web.Request) -> web.Response:
+    """List every webhook and what became of it, oldest first."""
+    return _json({"webhooks": list(request.app[COURIER].told)})
+
+
+async def webhook_faults_json(request: web.Request) -> web.Response:
+    """List the faults that befall webhooks."""
+    return _json({"faults": msgspec.to_builtins(request.app[SANDBOX].webhook_faults.listed())})
+
+
+async def add_webhook_fault(request: web.Request) -> web.Response:
+    """Put one fault of webhooks in force."""
+    try:
+        fault = msgspec.json.decode(await request.read(), type=WebhookFault)
+    except msgspec.DecodeError as error:
+        raise web.HTTPBadRequest(text=f"{error}\n") from None
+    request.app[SANDBOX].webhook_faults.add(fault)
+    return await webhook_faults_json(request)
+
+
+async def clear_webhook_faults(request: web.Request) -> web.Response:
+    """Send webhooks well again."""
+    request.app[SANDBOX].webhook_faults.clear()
+    return await webhook_faults_json(request)
+
+
 async def clear_state(request: web.Request) -> web.Response:
     """Forget every alert, request and rate."""
     request.app[SANDBOX].reset()
     return web.Response(status=204)
 
 
-async def _close(app: web.Application) -> None:
+@web.middleware
+async def _know_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Learn from the first request where the doors are, if nobody said so."""
+    account = request.app[SANDBOX].account
+    account.origin = account.origin or str(request.url.origin())
+    return await handler(request)
+
+
+async def _run(app: web.Application) -> AsyncIterator[None]:
+    """Deliver webhooks and let time pass, as long as the doors are open."""
+    await app[COURIER].start()
+    clockwork = asyncio.create_task(_pass_time(app[SANDBOX]))
+    yield
+    clockwork.cancel()
+    await asyncio.gather(clockwork, return_exceptions=True)
+    await app[COURIER].close()
     app[SANDBOX].close()
 
 
+async def _pass_time(sandbox: Sandbox) -> None:
+    while True:
+        await asyncio.sleep(_TICK)
+        sandbox.incidents.tick()
+
+
 def _asked_for(request: web.Request) -> SandboxAlert:
-    alert = request.app[SANDBOX].alert(int(request.match_info["number"]))
+    incident = request.app[SANDBOX].incidents.numbered(int(request.match_info["number"]))
+    alert = incident.alerts[0] if incident and incident.alerts else None
     if alert is None:
         raise web.HTTPNotFound(text="There is no such incident (or it was forgotten).")
     return alert

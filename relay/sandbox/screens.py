@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 
 import jinja2
 
-from relay.sandbox.state import Sandbox, SandboxAlert
+from relay.sandbox.incidents import SandboxAlert
+from relay.sandbox.state import Sandbox
 
 _SHOWN = 100
 

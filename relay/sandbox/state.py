@@ -8,18 +8,19 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from relay.sandbox.faults import Fault, Faults
+from relay.sandbox.account import Account, Integration, Service
+from relay.sandbox.faults import Fault, Faults, WebhookFault, WebhookFaults
+from relay.sandbox.incidents import Incidents, SandboxAlert
+from relay.sandbox.subscriptions import Subscriptions
+from relay.sandbox.times import iso
 from relay.sandbox.validation import alert_event_errors, change_event_errors, well_formed_key
 
 ALERT_PATH = "/v2/enqueue"
 CHANGE_PATH = "/v2/change/enqueue"
 
-_LOG_KEPT = 200
-_PAST_KEPT = 5_000
 _REQUESTS_KEPT = 20_000
 _CHANGES_KEPT = 500
 _DEEPEST = 200
@@ -41,77 +42,24 @@ class Settings:
     """PagerDuty's answer to a larger body is not documented: 400 and 413 have both been reported."""
     ledger: Path | None = None
     """Append one JSON line per request to this file, before answering."""
-
-
-@dataclass(slots=True)
-class LogEntry:
-    """One thing that happened to an alert."""
-
-    at: float
-    what: str
-    """triggered, triggered again, acknowledged or resolved."""
-    summary: str = ""
-    severity: str = ""
-
-
-@dataclass(slots=True)
-class SandboxAlert:
-    """One alert and its incident. PagerDuty never reopens one: a trigger after its resolve makes a new one."""
-
-    number: int
-    """The incident's number."""
-    routing_key: str
-    key: str
-    """What the routing key is shown as."""
-    dedup_key: str
-    status: str
-    """triggered, acknowledged or resolved."""
-    summary: str
-    """Of the latest trigger."""
-    severity: str
-    """Of the latest trigger."""
-    urgency: str
-    """high or low, fixed by the first trigger."""
-    created_at: float
-    updated_at: float
-    event: Mapping[str, Any]
-    """The first trigger, without its routing key: what stays in view."""
-    latest: Mapping[str, Any]
-    """The last trigger, without its routing key."""
-    triggers: int = 1
-    resolved_at: float | None = None
-    log: deque[LogEntry] = field(default_factory=lambda: deque(maxlen=_LOG_KEPT))
-
-    @property
-    def open(self) -> bool:
-        """Whether someone may still be paged for it."""
-        return self.status != "resolved"
-
-    def record(self, at: float, what: str, event: Mapping[str, Any] | None = None) -> None:
-        """Add to the log; an event brings its summary and severity."""
-        payload = event["payload"] if event else {}
-        self.updated_at = at
-        self.log.append(LogEntry(at, what, payload.get("summary", ""), payload.get("severity", "")))
-
-    def as_json(self) -> dict[str, Any]:
-        """Return what the JSON list shows, without the events themselves; times are ISO 8601 in UTC."""
-        return {
-            "incident_number": self.number,
-            "dedup_key": self.dedup_key,
-            "routing_key": self.key,
-            "status": self.status,
-            "summary": self.summary,
-            "severity": self.severity,
-            "urgency": self.urgency,
-            "triggers": self.triggers,
-            "created_at": iso(self.created_at),
-            "updated_at": iso(self.updated_at),
-            "resolved_at": None if self.resolved_at is None else iso(self.resolved_at),
-            "log_entries": [
-                {"at": iso(entry.at), "what": entry.what, "summary": entry.summary, "severity": entry.severity}
-                for entry in self.log
-            ],
-        }
+    tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """REST API tokens, each with the e-mail address of its user; "" for an account's. Empty: every token is known."""
+    rate_calls: int = 960
+    """REST calls one token may make in a minute; 0 for no limit."""
+    webhook_url: str = ""
+    """Subscribe this address to every event, from the start."""
+    webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+    """What its webhooks are signed with; several during a rotation. None: one is made."""
+    webhook_pace: float = 1.0
+    """Factor on the gaps between two attempts, and on how long they go on."""
+    webhook_timeout: float = 5.0
+    """Seconds in which a webhook has to be answered."""
+    show_incident_key: bool = False
+    """Give incidents of the Events API an incident_key; PagerDuty's have none."""
+    acknowledgement_timeout: int | None = None
+    """Seconds, for every new service."""
+    auto_resolve_timeout: int | None = None
+    """Seconds, for every new service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,16 +114,21 @@ class Sandbox:
         self.now = clock
         self._chance = chance
         self._names = {key: name for name, key in self.settings.keys.items()}
+        self._any_key = not self._names
         self._ledger: TextIO | None = None
-        self._incidents = 0
+        self.account = Account(self.settings.keys, clock(), self._timeouts)
+        self.incidents = Incidents(self.account, clock, show_key=self.settings.show_incident_key)
+        self.subscriptions = Subscriptions()
+        if self.settings.webhook_url:
+            self.subscriptions.add(self.settings.webhook_url, self.settings.webhook_secrets)
+        self.webhook_faults = WebhookFaults()
         self.reset()
         if self.settings.ledger is not None:
             self._ledger = self.settings.ledger.open("a", encoding="utf-8")
 
     def reset(self) -> None:
         """Forget every alert, request and rate; faults and incident numbers go on."""
-        self._open: dict[tuple[str, str], SandboxAlert] = {}
-        self._past: deque[SandboxAlert] = deque(maxlen=_PAST_KEPT)
+        self.incidents.forget()
         self._requests: deque[dict[str, Any]] = deque(maxlen=_REQUESTS_KEPT)
         self._changes: deque[dict[str, Any]] = deque(maxlen=_CHANGES_KEPT)
         self._calls: dict[str, deque[float]] = {}
@@ -190,12 +143,12 @@ class Sandbox:
     @property
     def open_alerts(self) -> tuple[SandboxAlert, ...]:
         """Alerts someone is still paged for, newest first."""
-        return tuple(sorted(self._open.values(), key=lambda alert: -alert.number))
+        return self.incidents.open_alerts
 
     @property
     def past_alerts(self) -> tuple[SandboxAlert, ...]:
         """Resolved alerts, the last resolved first; the last 5,000 are kept."""
-        return tuple(reversed(self._past))
+        return self.incidents.past_alerts
 
     @property
     def requests(self) -> tuple[Mapping[str, Any], ...]:
@@ -207,10 +160,15 @@ class Sandbox:
         """Accepted change events, in order; the last 500 are kept."""
         return tuple(self._changes)
 
-    def alert(self, number: int) -> SandboxAlert | None:
-        """Find an alert by its incident number."""
-        known = (*self._open.values(), *self._past)
-        return next((alert for alert in known if alert.number == number), None)
+    @property
+    def _timeouts(self) -> tuple[int | None, int | None]:
+        return self.settings.acknowledgement_timeout, self.settings.auto_resolve_timeout
+
+    def make_integration(self, service: Service, name: str, type_: str) -> Integration:
+        """Give a service an integration; its new routing key works from now on."""
+        made = self.account.add_integration(service, name, self.now(), type_)
+        self._names[made.routing_key] = service.name
+        return made
 
     def shown_key(self, routing_key: object) -> str:
         """Show a routing key: by its name where it has one, else by its last four characters."""
@@ -224,6 +182,14 @@ class Sandbox:
             return fault.words
         named = fault.key in self._names.values()
         return f"{fault.words} key={fault.key if named else self.shown_key(fault.key)}".strip()
+
+    def rest_fault(self, method: str, path: str) -> Fault | None:
+        """Take the fault that befalls a call of the REST API, if any."""
+        return self.faults.next_call(method, path, self._chance())
+
+    def webhook_fault(self, event_type: str) -> WebhookFault | None:
+        """Take the fault that befalls a webhook, if any."""
+        return self.webhook_faults.next(event_type, self._chance())
 
     def enqueue(self, body: bytes, path: str = ALERT_PATH) -> Answer:
         """Take one call to `/v2/enqueue` or `/v2/change/enqueue`, write down what became of it, and say what to answer.
@@ -271,7 +237,7 @@ class Sandbox:
             return _said(400, "Unrecognized object", "Event object format is unrecognized", request.errors)
         key = event.get("routing_key")
         if isinstance(key, str) and well_formed_key(key):
-            if self._names and key not in self._names:
+            if not self._any_key and key not in self._names:
                 return _unknown_key(request)
             if not self._within_rate(key):
                 return _throttled(request)
@@ -305,66 +271,54 @@ class Sandbox:
         return _json(202, {"status": "success", "message": "Change event processed", "errors": []})
 
     def _take(self, request: _Request, event: Mapping[str, Any]) -> Answer:
-        routing_key: str = event["routing_key"]
+        integration = self._integration(event["routing_key"], request.key)
         request.dedup_key = event.get("dedup_key") or uuid.uuid4().hex
-        alert = self._open.get((routing_key, request.dedup_key))
-        if request.action == "trigger":
-            alert = self._trigger(request, routing_key, event, alert)
-        elif alert is None:
-            # Nothing is open under this dedup_key on this routing key: dropped in silence
-            # (support.pagerduty.com/docs/event-management).
+        alert = self.incidents.open_alert(integration.routing_key, request.dedup_key)
+        if self._lost(integration.service, request.action, alert):
             request.result = "dropped"
-        elif request.action == "acknowledge":
-            self._acknowledge(request, alert)
-        else:
-            self._resolve(request, alert)
+        elif request.action == "trigger":
+            alert = self._trigger(request, integration, event, alert)
+        elif alert is not None:
+            self._end(request, alert)
         request.incident = alert.number if alert else None
         return _accepted(request.dedup_key)
 
+    def _integration(self, routing_key: str, shown: str) -> Integration:
+        known = self.account.integration(routing_key)
+        return known or self.account.adopt(routing_key, f"Service {shown}", self.now())
+
+    def _lost(self, service: Service, action: str, alert: SandboxAlert | None) -> bool:
+        """Whether an event is taken and dropped in silence.
+
+        So are words about nothing that is open under this dedup_key on this routing key, everything for a disabled
+        service or in a maintenance window, where nothing can be resolved through events either, and what would page
+        nobody (support.pagerduty.com/docs: event-management, maintenance-windows, alerts).
+        """
+        now = self.now()
+        if service.disabled or self.account.in_maintenance(service, now):
+            return True
+        if action != "trigger":
+            return alert is None
+        return alert is None and not self.account.on_call(service, now)
+
     def _trigger(
-        self, request: _Request, routing_key: str, event: Mapping[str, Any], alert: SandboxAlert | None
+        self, request: _Request, integration: Integration, event: Mapping[str, Any], alert: SandboxAlert | None
     ) -> SandboxAlert:
+        shown = _without_key(event)
         if alert is None:
             request.result = "triggered"
-            return self._create(request, routing_key, event)
+            return self.incidents.open_alert_of(integration, request.key, request.dedup_key, shown).alerts[0]
         request.result = "triggered again"
-        alert.triggers += 1
-        alert.summary, alert.severity = event["payload"]["summary"], event["payload"]["severity"]
-        alert.latest = _without_key(event)
-        alert.record(self.now(), request.result, event)
+        self.incidents.trigger_again(alert, shown)
         return alert
 
-    def _create(self, request: _Request, routing_key: str, event: Mapping[str, Any]) -> SandboxAlert:
-        self._incidents += 1
-        now, payload, shown = self.now(), event["payload"], _without_key(event)
-        alert = SandboxAlert(
-            number=self._incidents,
-            routing_key=routing_key,
-            key=request.key,
-            dedup_key=request.dedup_key,
-            status="triggered",
-            summary=payload["summary"],
-            severity=payload["severity"],
-            urgency="high" if payload["severity"] in ("critical", "error") else "low",
-            created_at=now,
-            updated_at=now,
-            event=shown,
-            latest=shown,
-        )
-        alert.record(now, "triggered", event)
-        self._open[routing_key, request.dedup_key] = alert
-        return alert
-
-    def _acknowledge(self, request: _Request, alert: SandboxAlert) -> None:
-        request.result = alert.status = "acknowledged"
-        alert.record(self.now(), "acknowledged")
-
-    def _resolve(self, request: _Request, alert: SandboxAlert) -> None:
-        request.result = alert.status = "resolved"
-        alert.resolved_at = self.now()
-        alert.record(alert.resolved_at, "resolved")
-        del self._open[alert.routing_key, alert.dedup_key]
-        self._past.append(alert)
+    def _end(self, request: _Request, alert: SandboxAlert) -> None:
+        if request.action == "acknowledge":
+            request.result = "acknowledged"
+            self.incidents.acknowledge(alert.incident, alert.integration)
+        else:
+            request.result = "resolved"
+            self.incidents.resolve_alert(alert, alert.integration)
 
     def _write_down(self, request: _Request, answer: Answer) -> None:
         self._counted += 1
@@ -391,11 +345,6 @@ class Sandbox:
         if self._ledger is not None:
             self._ledger.write(json.dumps({**line, "event": _without_key(request.event)}) + "\n")
             self._ledger.flush()
-
-
-def iso(at: float) -> str:
-    """Write seconds since 1970 as ISO 8601 in UTC with milliseconds."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _parse(body: bytes) -> dict[str, Any] | None:
