@@ -9,7 +9,8 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     """One reason: which part of the relay spoke, and the sentence someone wants to read at 3 a.m."""
 
     by: str
-    """The room that spoke: `ingress`, `route`, `severity`, `group`, `suppression`, `page`, `template`, `delivery`."""
+    """The room that spoke: `ingress`, `route`, `severity`, `group`, `suppression`, `page`, `change`, `template`,
+    `delivery`, `reconcile`."""
     because: str
 
 
@@ -40,6 +41,12 @@ class Verdict(StrEnum):
     """No alert, but a dead letter: it is tried again, because a person or another configuration says so."""
     DISCARDED = "discarded"
     """No alert, but a dead letter: a person let go of it."""
+    ACKNOWLEDGES = "acknowledges"
+    """Its sender has it acknowledged at PagerDuty, once its page is open there."""
+    CHANGES = "changes"
+    """It fires anew and its route makes change events of alerts: nobody is paged."""
+    RECONCILED = "reconciled"
+    """No alert, but a page: what PagerDuty had of it was not what was known here, and that was put right."""
     NOT_OURS = "not_ours"
     """It fires and its receiver has no PagerDuty integration."""
 

@@ -2,25 +2,28 @@
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+import uuid
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
 from relay import failpoints
-from relay.alert import SECOND, Instant, Status, WebhookMessage
+from relay.alert import SECOND, Alert, Instant, Status, WebhookMessage
 from relay.decision import Decision, Verdict
 from relay.errors import NotTaken, RelayError, StoreError
-from relay.ingress import prometheus
+from relay.event import Action
+from relay.ingress import pagerduty, prometheus
 from relay.ingress.alertmanager import body_digest, parse, peek_group_key
 from relay.logs import Log
 from relay.metrics import Metrics
 from relay.recall import Group, Known, Recall
 from relay.rollcall import RollCall
+from relay.rules.acknowledging import asked
 from relay.rules.classify import Classifier, Draft
 from relay.rules.heartbeats import kept_alive
 from relay.rules.judge import absent, judge
-from relay.rules.ledger import Ledger, Lookup, Plan
+from relay.rules.ledger import Changed, Ledger, Lookup, Plan
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import NO_SILENCES, Silences
 from relay.rules.storms import StormBegins
@@ -31,6 +34,8 @@ SLICE = 100
 LARGE_BODY = 128 * 1024
 """Bytes from which a body is hashed and parsed in a thread, so that other requests are not held up."""
 _ATTEMPTS = 5
+_MINTED = 10_000
+"""Dedup keys that are remembered of events that could not be kept."""
 _SOON = 5 * SECOND
 """The clockwork looks at least so often by itself."""
 
@@ -50,6 +55,8 @@ class Accepted(msgspec.Struct, frozen=True):
     """What had to be salvaged in the envelope."""
     refused: tuple[str, ...] = ()
     """What was left out though the sender should hear of it."""
+    dedup_key: str = ""
+    """Of an event: as its sender gave it, or as it was made here."""
 
 
 class _Overtaken(Exception):
@@ -71,6 +78,7 @@ class Intake:
         silences: Callable[[], Silences] = lambda: NO_SILENCES,
         rolls: RollCall | None = None,
         heard: Callable[[str, Iterable[str]], None] = lambda source, beats: None,
+        changed: Callable[[Sequence[Changed]], None] = lambda changes: None,
         past_the_store: Callable[[Draft, Rulebook], Awaitable[None]] | None = None,
         storms: Storms | None = None,
         metrics: Metrics,
@@ -82,6 +90,7 @@ class Intake:
         self._store = store
         self._recall = recall
         self._heard = heard
+        self._changed = changed
         self._rolls = rolls if rolls is not None else RollCall()
         self._clock = clock
         self._wake = wake
@@ -89,6 +98,8 @@ class Intake:
         self._silences = silences
         self._past_the_store = past_the_store
         """Pages what cannot be kept; None: there is no such exit, and the store is tried each time."""
+        self._minted: dict[tuple[str, str, bytes], str] = {}
+        """Dedup keys made for events that could not be kept, by source, receiver and digest: they come again."""
         self._storms = storms if storms is not None else Storms()
         self._metrics = metrics
         self._log = log
@@ -123,6 +134,53 @@ class Intake:
             except _Overtaken:
                 continue
         raise NotTaken("the configuration kept changing while the alerts were judged; send them again")
+
+    async def accept_event(self, incoming: pagerduty.Incoming, source: str, receiver: str) -> Accepted:
+        """Take one Events API event; returns after the commit is on disk.
+
+        `receiver` is the one whose own routing key came with it, "" for a source's virtual key. Raises NotTaken.
+        """
+        body = source, receiver, incoming.digest
+        key = incoming.dedup_key or self._minted.get(body) or str(uuid.uuid4())
+        try:
+            for _ in range(_ATTEMPTS):
+                message = pagerduty.message(incoming, source, receiver, key, self._clock())
+                try:
+                    if incoming.action is Action.ACKNOWLEDGE:
+                        accepted = await self._acknowledged(message)
+                    else:
+                        accepted = await self._kept(message, (source, ""), None)
+                except _Overtaken:
+                    continue
+                self._minted.pop(body, None)
+                return msgspec.structs.replace(accepted, dedup_key=key)
+        except StoreError:
+            self._mint(body, key)  # it may be paged by now: when it comes again it must be the same page
+            raise
+        raise NotTaken("the configuration kept changing while the event was judged; send it again")
+
+    def _mint(self, body: tuple[str, str, bytes], key: str) -> None:
+        self._minted[body] = key
+        if len(self._minted) > _MINTED:
+            del self._minted[next(iter(self._minted))]
+
+    async def _acknowledged(self, message: WebhookMessage) -> Accepted:
+        """Have the pages of an event's alert acknowledged."""
+        (alert,) = message.alerts
+        if self.trouble is not None and self._past_the_store is not None:
+            raise StoreError(self.trouble)
+        plan = await self._keep(Lookup(alerts=(alert.id,)), lambda ledger: self._asked(alert, ledger))
+        if plan.pages:
+            self._wake()
+        self._metrics.acknowledged(message.source, plan.decisions)
+        verdict = plan.decisions[0].verdict.value
+        self._log.info("accepted event", source=message.source, event_action="acknowledge", outcome=verdict)
+        return Accepted({verdict: 1}, plan.decisions)
+
+    def _asked(self, alert: Alert, ledger: Ledger) -> Plan:
+        plan = asked(alert, ledger, self._clock(), self.book)
+        self._recall.forget(plan.groups)
+        return plan
 
     async def _parse_alerts(self, body: bytes, source: str) -> WebhookMessage:
         now, timeout = self._clock(), self.book.rules.resolve_timeout
@@ -194,6 +252,8 @@ class Intake:
         self._tell(message, plan, draft)
         if plan.pages:
             self._wake()
+        if plan.changes:
+            self._changed(plan.changes)
         if plan.stirred or any(alert.judge_at is not None and alert.judge_at < now + _SOON for alert in plan.alerts):
             self._nudge()
         notes = tuple(note.because for note in message.notes)
@@ -293,8 +353,9 @@ class Intake:
         if plan.record is None and not message.grouped:
             return
         outcomes = {verdict: count for verdict, count in _outcomes(plan, draft).items() if count}
+        sent = any(alert.sent is not None for alert in message.alerts)
         self._log.info(
-            "accepted webhook" if message.grouped else "accepted alerts",
+            "accepted event" if sent else "accepted webhook" if message.grouped else "accepted alerts",
             source=message.source,
             group_key=message.group_key,
             receiver=message.receiver,

@@ -46,6 +46,8 @@ class Do(StrEnum):
     UPDATE = "update"
     RESOLVE = "resolve"
     REOPEN = "reopen"
+    ACKNOWLEDGE = "acknowledge"
+    """Its sender asks for that, and PagerDuty has its trigger: no cell of the table, but a step on the way."""
     MUTE = "mute"
     SUPERSEDE = "supersede"
     NOTHING = "nothing"
@@ -228,6 +230,8 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     """When its sender asked for it to be acknowledged (Events API); 0: nobody did in this episode."""
     ack_sent_at: Instant = 0
     """When PagerDuty took that acknowledgement."""
+    opening_at: Instant = 0
+    """When the trigger that began its incident was first started: nothing that happened before is about it."""
     triggered_at: Instant = 0
     """When PagerDuty took the trigger that began its incident: an update of an open one does not count."""
     incident: str = ""
@@ -241,8 +245,12 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     acknowledged_by: str = ""
     """Who has it at PagerDuty; "" when nobody acknowledged it."""
     acknowledged_at: Instant = 0
+    answered_at: Instant = 0
+    """When somebody first acknowledged its incident, whatever became of that."""
     assignees: tuple[str, ...] = ()
     """To whom PagerDuty assigned it, as last heard."""
+    status_at: Instant = 0
+    """When that incident last changed between triggered, acknowledged and resolved, as far as was heard."""
     elsewhere_at: Instant = 0
     """When its incident was closed by somebody but us; 0: it was not."""
     elsewhere_by: str = ""

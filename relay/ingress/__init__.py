@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from relay.alert import WebhookMessage
-from relay.ingress import alertmanager, prometheus
+from relay.ingress import alertmanager, pagerduty, prometheus
 
 Format = Callable[..., WebhookMessage]
 """`parse(body, source, ...) -> WebhookMessage`, raising BadBody; what else it must be told differs."""
@@ -11,5 +11,6 @@ Format = Callable[..., WebhookMessage]
 FORMATS: Mapping[str, Format] = {
     "alertmanager": alertmanager.parse,
     "prometheus": prometheus.parse,
+    "pagerduty": pagerduty.parse,
 }
 """Every format the relay reads. A new one is one file beside this one and one line here."""

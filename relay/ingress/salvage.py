@@ -316,13 +316,14 @@ def restated(said: Alert) -> Alert:
         "status": said.status,
         "labels": said.labels,
         "annotations": said.annotations,
-        "startsAt": _written(said.starts_at),
-        "endsAt": _written(said.ends_at),
+        "startsAt": written(said.starts_at),
+        "endsAt": written(said.ends_at),
         "generatorURL": said.generator_url,
         "fingerprint": said.fingerprint,
     }
     return msgspec.structs.replace(said, raw=msgspec.json.encode(clean))
 
 
-def _written(at: Instant) -> str:
+def written(at: Instant) -> str:
+    """Write a time as Alertmanager does."""
     return moment(min(max(at, YEAR_ONE), _LAST)).isoformat().replace("+00:00", "Z")

@@ -8,18 +8,23 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from prometheus_client import ProcessCollector, disable_created_metrics, generate_latest
 
 from relay.metrics.declared import Declared
-from relay.metrics.told import Attempt, Decision, Draft, Message, Plan
+from relay.metrics.told import Attempt, Decision, Draft, Message, Plan, Response
 from relay.metrics.words import (
+    ACTS,
     AUTH_FAILURES,
+    CHANGES,
     CODES,
     CONNECTIONS,
     FIELDS,
     INVALID,
     LANES,
     REASONS,
+    RECEIVERS,
     REST_OUTCOMES,
+    RETURNED,
     SELF_PAGES,
     SEVERITIES,
+    SILENCES,
     SOURCES,
     STORE_OPS,
     SUPPRESSIONS,
@@ -39,6 +44,7 @@ class Metrics(Declared):
         disable_created_metrics()  # type: ignore[no-untyped-call]
         super().__init__()
         self._sources: dict[str, str] = {}
+        self._receivers: set[str] = set()
         self._gauge("build_info", "Constant 1, labelled with what runs.", "version", "python", "sqlite")[
             version, ".".join(map(str, sys.version_info[:3])), sqlite3.sqlite_version
         ].set(1)
@@ -59,6 +65,8 @@ class Metrics(Declared):
             self._polls[(source,)].inc(0)
             self._poll_failures[(source,)].inc(0)
             self._stale_alerts[(source,)].inc(0)
+            for act in SILENCES:
+                self._silenced[source, act].inc(0)
             for severity in (*SEVERITIES, "none"):
                 self._received[source, "firing", severity].inc(0)
                 self._received[source, "resolved", severity].inc(0)
@@ -120,6 +128,11 @@ class Metrics(Declared):
         self.deduplicated(draft.repeated)
         if message.truncated_alerts:
             self._truncated[(source,)].inc(message.truncated_alerts)
+
+    def acknowledged(self, source: str, decisions: Sequence[Decision]) -> None:
+        """Count an acknowledgement that a sender of events asked for."""
+        self._received[self.source(source), "acknowledge", "none"].inc()
+        self._decided(decisions)
 
     def judged_again(self, plan: Plan, decisions: Sequence[Decision]) -> None:
         """Count what became of alerts that nobody sent a message about."""
@@ -212,6 +225,57 @@ class Metrics(Declared):
         """Note how long one page took to render."""
         self._render_seconds.observe(seconds)
 
+    # What people do with it
+
+    def returned(self, outcome: str) -> None:
+        """Count a V3 webhook by what became of it (one of RETURNED)."""
+        self._returned[(outcome,)].inc()
+
+    def acted(self, kind: str) -> None:
+        """Count what was done about a page at PagerDuty (one of ACTS)."""
+        self._acted[(kind,)].inc()
+
+    def unconfirmed(self, receiver: str, doubted: int, resent: int) -> None:
+        """Count triggers that were not confirmed in time, and those of them that are sent again."""
+        self._unconfirmed[(receiver,)].inc(doubted)
+        self._resent[(receiver,)].inc(resent)
+
+    def confirming(self, receiver: str, *, on: bool) -> None:
+        """Say whether triggers of a receiver are awaited to be confirmed."""
+        self._confirming[(receiver,)].set(on)
+
+    def responded(self, response: Response) -> None:
+        """Count an incident that was opened, acknowledged or closed."""
+        receiver, severity = self._bounded(response.receiver), str(response.severity)
+        if response.kind == "opened":
+            self._by_hour[receiver, f"{response.hour:02}"].inc()
+            if response.after_hours:
+                self._after_hours[receiver, severity].inc()
+            return
+        took = max(0, response.took) / _MICROSECONDS
+        histogram = self._to_acknowledge if response.kind == "acknowledged" else self._to_resolve
+        histogram[receiver, severity].observe(took)
+
+    def silenced(self, source: str, act: str, count: int = 1) -> None:
+        """Count what was done about silences at a source's Alertmanagers (one of SILENCES)."""
+        self._silenced[self.source(source), act].inc(count)
+
+    def _bounded(self, receiver: str) -> str:
+        """Return a receiver's label value where each has many series."""
+        if receiver not in self._receivers and len(self._receivers) >= RECEIVERS:
+            return "other"
+        self._receivers.add(receiver)
+        return receiver
+
+    def change(self, receiver: str, outcome: str, count: int = 1) -> None:
+        """Count change events by what became of them: `unrouted`, or one of CHANGES."""
+        self._changes[receiver, outcome].inc(count)
+
+    def changes_waiting(self, waiting: Mapping[str, int]) -> None:
+        """Say how many change events wait, by receiver."""
+        for receiver in {*waiting, *(values[0] for values in self._changes_waiting)}:
+            self._changes_waiting[(receiver,)].set(waiting.get(receiver, 0))
+
     # State
 
     def paged_past_the_store(self) -> None:
@@ -296,6 +360,10 @@ class Metrics(Declared):
     def _start_at_zero(self) -> None:
         for reason in INVALID:
             self._invalid[(reason,)].inc(0)
+        for outcome in RETURNED:
+            self._returned[(outcome,)].inc(0)
+        for kind in ACTS:
+            self._acted[(kind,)].inc(0)
         for door, kind in AUTH_FAILURES:
             self._auth_failures[door, kind].inc(0)
         for why in CONNECTIONS:
@@ -313,6 +381,7 @@ class Metrics(Declared):
         for reason in (*SELF_PAGES, "other"):
             self._self_page[(reason,)].set(0)
         self._paused[("all",)].set(0)
+        self._changes["none", "unrouted"].inc(0)
         for outcome in ("success", "failed", "withheld"):
             self._pulses[(outcome,)].inc(0)
         for op in (*STORE_OPS, "other"):
@@ -331,10 +400,13 @@ class Metrics(Declared):
             self._attempts[receiver, outcome].inc(0)
         for reason in REASONS:
             self._failures[receiver, reason].inc(0)
+        for outcome in CHANGES:
+            self._changes[receiver, outcome].inc(0)
+        self._changes_waiting[(receiver,)].inc(0)
         for gauge in (self._last_delivery, self._circuit, self._tokens, self._open, self._storm):
             gauge[(receiver,)].inc(0)
         for counter in (self._folded_pages, self._folded_alerts):
             counter[(receiver,)].inc(0)
-        for counter in (self._minimal, self._fallback):
+        for counter in (self._minimal, self._fallback, self._unconfirmed, self._resent):
             counter[(receiver,)].inc(0)
         self._call_seconds[(receiver,)]

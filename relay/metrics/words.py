@@ -2,6 +2,28 @@
 
 SOURCES = 50
 """Sources that get a label value of their own; the path is anybody's to write, so later ones are `other`."""
+RECEIVERS = 100
+"""Receivers that get a label value of their own where there is a label beside it; further ones are `other`."""
+SILENCES = ("made", "extended", "ended", "failed")
+RETURNED = ("placed", "seen", "waiting", "unplaced", "other", "unsigned", "unreadable", "too_large", "off", "not_kept")
+"""What becomes of a V3 webhook: the outcomes of relay.rules.news, and those that are not kept."""
+ACTS = (
+    "triggered",
+    "acknowledged",
+    "unacknowledged",
+    "resolved",
+    "reopened",
+    "merged",
+    "reassigned",
+    "delegated",
+    "escalated",
+    "annotated",
+    "priority updated",
+    "responder added",
+    "responder replied",
+    "status update",
+)
+"""What is kept with a page of what is done at PagerDuty (relay/rules/acts.py)."""
 SEVERITIES = ("critical", "error", "warning", "info")
 LANES = ("critical", "error", "resolve", "warning", "update", "refresh")
 """By value of relay.page.Lane."""
@@ -32,7 +54,7 @@ REST_OUTCOMES = (
     "bad_answer",
 )
 """`ok`, and the values of relay.pagerduty.calling.Reason."""
-INVALID = ("empty", "encoding", "malformed", "not_a_webhook", "nothing_salvageable", "too_large")
+INVALID = ("empty", "encoding", "malformed", "not_a_webhook", "nothing_salvageable", "too_large", "invalid_event")
 VERDICTS = (
     "opens",
     "joins",
@@ -46,6 +68,9 @@ VERDICTS = (
     "forgotten",
     "retried",
     "discarded",
+    "acknowledges",
+    "changes",
+    "reconciled",
     "not_ours",
 )
 """The values of relay.decision.Verdict."""
@@ -59,6 +84,8 @@ SUPPRESSIONS = (
     "inhibit_hold",
 )
 """The values of relay.page.SuppressionKind."""
+CHANGES = ("accepted", "delivered", "retried", "refused", "given_up", "dropped")
+"""What becomes of a change event at an integration; `unrouted` where there was none for it."""
 SELF_PAGES = (
     "dead_letters",
     "key_refused",
@@ -95,6 +122,7 @@ AUTH_FAILURES = (
     ("sender", "missing"),
     ("sender", "wrong"),
     ("sender", "other_source"),
+    ("event", "wrong"),
     ("reader", "missing"),
     ("reader", "wrong"),
     ("operator", "missing"),

@@ -55,6 +55,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     """Where others may inhibit it."""
     ours: bool = False
     """The relay itself says it: no rule routes or suppresses it."""
+    changes: tuple[Placement, ...] = ()
+    """Where a change event goes when it begins to fire, by the routes that make those of alerts; they name no page."""
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -104,15 +106,22 @@ class Classifier:
 
     def place(self, alert: Alert) -> Entry:
         """Route one alert and name the pages it belongs to."""
+        if alert.sent is not None and alert.status is Status.RESOLVED:  # it need not say what it was routed by
+            return Entry(alert.id, alert, (), alert.notes)
         placements: tuple[Placement, ...] = ()
+        changes: tuple[Placement, ...] = ()
         steps = alert.notes
-        for route in self._book.router.match(alert.labels):
+        for route, targets, said in self._ways(alert):
             severity, step = severities.decide(route, alert.labels)
-            if step is not None and not self._book.reads_severity(route):
+            if route.change:
+                changes += tuple(placement(route, ("", ""), {}, severity, one, 0) for one in targets)
+                steps = (*steps, said)
+                continue
+            if step is not None and all(target.severity is not None for target in targets):
                 step = None  # nobody is paged, or every entry has a severity of its own
             key, labels, note = self._page_key(route, alert)
-            placements += self._place(route, key, labels, severity)
-            steps = (*steps, self._book.routed[route.id], *(s for s in (step, note) if s is not None))
+            placements += self._place(route, targets, key, labels, severity)
+            steps = (*steps, said, *(s for s in (step, note) if s is not None))
         return Entry(
             alert.id,
             alert,
@@ -120,11 +129,28 @@ class Classifier:
             steps,
             self._book.inhibition.sources(alert.labels, alert.source),
             self._book.inhibition.targets(alert.labels, alert.source),
+            changes=one_a_page(changes) if changes else (),
         )
+
+    def _ways(self, alert: Alert) -> Sequence[tuple[Route, tuple[Target, ...], Step]]:
+        """Say which routes take an alert, to which PagerDuty entries, and that in words.
+
+        Whoever sends an event with a receiver's own routing key has named the receiver.
+        """
+        book, routes = self._book, self._book.router.match(alert.labels)
+        named = book.rules.receivers.get(alert.sent.receiver) if alert.sent is not None else None
+        there = routes if named is None else [route for route in routes if route.receiver == named.name]
+        if there or named is None:
+            return [(route, book.targets(route), book.routed[route.id]) for route in there]
+        return [(route, named.targets, _by_its_key(named.name, route)) for route in routes[:1]]
 
     def _page_key(self, route: Route, alert: Alert) -> tuple[tuple[str, str], Mapping[str, str], Step | None]:
         """Return ((dedup key, group key), group labels, a reason if the route's own key came out empty)."""
         note = None
+        if alert.sent is not None:  # the sender's key is the page's, whatever the route groups by
+            namespace = self._book.rules.event_namespace(alert.source)
+            given = alert.sent.dedup_key
+            return (dedup_key(namespace, given) if namespace else given, given), {}, None
         if route.dedup_key is not None:
             own = route.dedup_key.evaluate(alert.labels, alert.source, route.receiver, alert.fingerprint)
             if own:
@@ -141,12 +167,16 @@ class Classifier:
         return group_key(self._book.per_alert[route.id], alert.labels), alert.labels
 
     def _place(
-        self, route: Route, keys: tuple[str, str], labels: Mapping[str, str], severity: Severity
+        self,
+        route: Route,
+        targets: tuple[Target, ...],
+        keys: tuple[str, str],
+        labels: Mapping[str, str],
+        severity: Severity,
     ) -> tuple[Placement, ...]:
         memo = (route.order, keys[0], severity)
         known = self._placed.get(memo)
         if known is None:
-            targets = self._book.targets(route)
             wait = 0 if self._message.grouped else route.group_wait
             known = tuple(placement(route, keys, labels, severity, target, wait) for target in targets)
             self._placed[memo] = known
@@ -163,7 +193,10 @@ class Classifier:
         key = f"{self._message.group_key}{CUT_OFF}"
         keys = (dedup_key(self._namespace, key), key)
         labels = self._message.group_labels
-        twins = [self._place(place.route, keys, labels, place.severity) for place in worst.placements]
+        twins = [
+            self._place(place.route, self._book.targets(place.route), keys, labels, place.severity)
+            for place in worst.placements
+        ]
         return Entry(alert.id, alert, one_a_page(sum(twins, ())), steps, ours=True)
 
     def _worst(self) -> Entry | None:
@@ -174,6 +207,11 @@ class Classifier:
             if entry.placements
         ]
         return self._entries[min(ranked)[2]] if ranked else None
+
+
+def _by_its_key(receiver: str, route: Route) -> Step:
+    words = f"it came with a routing key of receiver {receiver}, to which no route sends it: it pages there"
+    return Step("route", f"{words}, and all else is as route {route.key} says")
 
 
 def classify(message: WebhookMessage, book: Rulebook) -> Draft:

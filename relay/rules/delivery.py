@@ -5,6 +5,7 @@ from msgspec.structs import replace
 from relay.alert import SECOND, Duration, Instant
 from relay.event import Action, Delivered, Outcome, Rejected, Retry
 from relay.page import Do, Lane, Line, Page, State, Wanted
+from relay.rules.acts import opening, taken_by
 from relay.rules.ladder import configured, key_refused, refused, rung, stepped_aside
 from relay.rules.ledger import Attempt, Settled, Started
 from relay.rules.pages import (
@@ -46,6 +47,9 @@ def start(page: Page, now: Instant, book: Rulebook, timeout: Duration) -> Starte
     firing, acknowledged = page.sent_firing, page.acknowledged or page.acknowledging
     if action is Action.TRIGGER and (opened is None or page.delivered not in (State.OPEN, State.UNKNOWN_TRIGGER)):
         opened, shown, firing, acknowledged = page.severity, None, page.firing, False
+        if page.ack_sent_at:  # that was another incident
+            page = replace(page, ack_asked_at=0, ack_sent_at=0)
+        page = opening(page, now)  # PagerDuty may confirm it before it answers
     started = replace(
         page,
         lines=lines,
@@ -54,7 +58,7 @@ def start(page: Page, now: Instant, book: Rulebook, timeout: Duration) -> Starte
         shown_severity=shown,
         sent_firing=firing,
         acknowledged=acknowledged,
-        acknowledging=action is Action.ACKNOWLEDGE,
+        acknowledging=action is Action.ACKNOWLEDGE and next_step(page) is Do.MUTE,
         dead_by=configured(page, book) if action is Action.TRIGGER else page.dead_by,
     )
     attempt = Attempt(
@@ -80,6 +84,8 @@ def _action(page: Page) -> Action | None:
         return None
     if do is Do.RESOLVE:
         return Action.RESOLVE
+    if do is Do.ACKNOWLEDGE:
+        return Action.ACKNOWLEDGE
     if do is Do.MUTE:
         return Action.RESOLVE if page.on_mute == "resolve" else Action.ACKNOWLEDGE
     if do is Do.UPDATE and in_step(page) and not _refreshes(page):
@@ -182,8 +188,11 @@ def _unchanged(page: Page, attempt: Attempt, line: Line | None) -> Page:
 
 
 def _delivered(page: Page, attempt: Attempt, line: Line | None, now: Instant, digest: str) -> Page:
+    if attempt.action is Action.TRIGGER:
+        page = taken_by(page, attempt.at)
     if line is not None:
-        state = State.CLOSED if attempt.action is Action.RESOLVE else State.OPEN
+        state = State.ELSEWHERE if page.elsewhere_at else State.OPEN
+        state = State.CLOSED if attempt.action is Action.RESOLVE else state
         page = replace(page, lines=_put(page.lines, replace(line, state=state, prior=None, refused=False)))
     page = replace(page, last_sent_at=now, failures=0, last_error="", refused_at=0)
     if attempt.action is Action.RESOLVE:
@@ -197,10 +206,13 @@ def _delivered(page: Page, attempt: Attempt, line: Line | None, now: Instant, di
             sent_revision=attempt.revision if attempt.episode == page.episode else page.sent_revision,
         )
     if attempt.action is Action.ACKNOWLEDGE:
+        if not page.acknowledging:
+            return replace(page, ack_sent_at=now) if attempt.episode == page.episode else page
         return replace(_acknowledged(page, attempt, taken=True), muted=True)
     current = attempt.revision == page.revision
     return replace(
         page,
+        triggered_at=now if page.shown_severity is None else page.triggered_at,  # nothing was taken of it before
         sent_revision=attempt.revision,
         sent_content=attempt.content,
         shown_severity=page.severity if current else page.shown_severity or page.sent_severity,
@@ -247,6 +259,8 @@ def _rejected(page: Page, attempt: Attempt, line: Line | None, outcome: Rejected
     page = _fall_back(page, line)
     if attempt.action is Action.TRIGGER:
         return refused(page, attempt, _said(outcome), book, now)
+    if attempt.action is Action.ACKNOWLEDGE and not page.acknowledging:  # it must not hold back what the page says
+        return replace(page, ack_asked_at=0, last_error=_said(outcome))
     slowly = Retry(outcome.reason, outcome.message, ambiguous=False, configuration=True)
     return _acknowledged(_retry(page, line, slowly, now, 0.0), attempt, taken=False)
 

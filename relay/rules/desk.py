@@ -230,7 +230,17 @@ class Desk:
             self._tallies.count(before, -1)
         rows[member.page] = self._written[member.page, member.alert] = member
         self._tallies.count(member, +1)
+        if self.pages[member.page].elsewhere_at:
+            self._note_joining(member, before)
         self._touch(member.page, changed=before is None or _shown(before) != _shown(member))
+
+    def _note_joining(self, member: Member, before: Member | None) -> None:
+        """Note that an alert pages in a page that was closed elsewhere, and did not fire in it then."""
+        page, held = self.pages[member.page], self.ledger.alerts.get(member.alert)
+        loud = member.firing and not member.suppressions and member.joined_at >= page.elsewhere_at
+        fired = before is not None and held is not None and before.joined_at <= page.elsewhere_at <= held.changed_at
+        if loud and not fired:
+            self.pages[page.id] = replace(page, joined_since=True)
 
     def follow(self, member: Member) -> None:
         """Let a page do as the route says that brings a member by now, though nothing of the member has changed."""
@@ -369,6 +379,9 @@ class Desk:
         page, because = closed(page, self.now, held=page.id not in self._moved_on)
         if because:
             self._note(page, because)
+        if page.ack_asked_at and not page.ack_sent_at:
+            self._note(page, "its acknowledgement was not sent before it closed: it is dropped")
+            page = replace(page, ack_asked_at=0)
         return page
 
     # Storms

@@ -5,6 +5,7 @@ from msgspec.structs import replace
 from relay.alert import Duration, Instant
 from relay.event import Severity
 from relay.page import Page, State, Wanted
+from relay.rules.acts import renewed
 from relay.rules.ladder import rearmed
 from relay.rules.pages import LIVE
 from relay.rules.rulebook import Rulebook
@@ -33,7 +34,7 @@ def begun(page: Page, now: Instant) -> Page:
     # A resolve under way may turn out not to have been taken: then the old incident keeps its urgency.
     resolving = page.in_flight and page.delivered is State.UNKNOWN_RESOLVE
     return replace(
-        page,
+        renewed(page),
         episode=page.episode + 1,
         again=0,
         sent_severity=page.sent_severity if resolving else None,
@@ -128,8 +129,12 @@ class Settings:
     def styled(self, page: Page, route_id: str) -> Page:
         """Give a page the settings of a route that brings it an alert."""
         route = self._book.routes.get(route_id)
-        target = self._book.target(route.receiver, page.integration) if route else None
-        if route is None or target is None:
+        if route is None:
+            return page
+        # An event that came with a receiver's own routing key is there whatever its route says of receivers.
+        target = self._book.target(route.receiver, page.integration)
+        target = target or self._book.target(page.receiver, page.integration)
+        if target is None:
             return page
         return replace(
             page,

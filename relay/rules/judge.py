@@ -9,13 +9,15 @@ from msgspec.structs import replace
 from relay.alert import Alert, Instant, Status
 from relay.decision import Decision, Step, Verdict
 from relay.page import Page, State, Wanted, short_id
+from relay.rules.changes import made
 from relay.rules.classify import Draft, Entry
 from relay.rules.desk import Desk
-from relay.rules.ledger import Held, Ledger, Plan, Recorded
+from relay.rules.ledger import Changed, Held, Ledger, Plan, Recorded
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import NO_SILENCES, Silences
 from relay.rules.staleness import lasting
 from relay.rules.storms import CALM, Storming
+from relay.rules.view import read
 
 _GROUPS_KEPT = 8
 _FIRES = frozenset({Verdict.OPENS, Verdict.JOINS, Verdict.REPEATS})
@@ -41,6 +43,7 @@ def judge(
         cut = _told(draft.truncation, draft, desk)
         found += [cut] if cut.verdict is not Verdict.NOTHING_OPEN else []
     found = [_joined(finding, desk) if finding.verdict is Verdict.REPEATS else finding for finding in found]
+    found = [_changing(finding, desk) if finding.fresh and finding.entry.changes else finding for finding in found]
     for finding in found:
         desk.remember(finding.entry)
     desk.transition()
@@ -49,6 +52,7 @@ def judge(
     heard = {desk.now_in(finding.entry.id, page): None for finding in firing for page in finding.pages}
     return replace(
         _plan(draft, desk, decisions),
+        changes=tuple(change for finding in found for change in finding.changes),
         heard=tuple(heard),
         cacheable=all(finding.remembered for finding in found),
     )
@@ -73,6 +77,8 @@ class _Finding(NamedTuple):
     """Whether the ledger will know this alert through this group."""
     fresh: bool = False
     """Whether it did not fire before."""
+    changes: tuple[Changed, ...] = ()
+    """The change events that are made of it."""
 
 
 def _told(entry: Entry, draft: Draft, desk: Desk) -> _Finding:
@@ -108,8 +114,17 @@ def _joined(finding: _Finding, desk: Desk) -> _Finding:
     )
 
 
+def _changing(finding: _Finding, desk: Desk) -> _Finding:
+    """Make change events of an alert that begins to fire, beside the pages it may have."""
+    changes, steps = made(finding.entry, desk)
+    verdict = finding.verdict
+    if verdict is Verdict.NOT_OURS:
+        verdict = Verdict.CHANGES if changes else Verdict.SUPPRESSED
+    return finding._replace(verdict=verdict, changes=changes, steps=(*finding.steps, *steps))
+
+
 def _episode_notes(alert: Alert, held: Held | None) -> tuple[Step, ...]:
-    if held is None:
+    if held is None or alert.sent is not None:  # an event says when it happened, not since when something fires
         return ()
     if not held.firing and alert.starts_at and alert.starts_at <= held.starts_at:
         return (Step("page", "fired again with an old startsAt, probably a lagging replica"),)
@@ -145,6 +160,7 @@ def _hold(entry: Entry, held: Held | None, draft: Draft, desk: Desk) -> None:
         judge_at=None if entry.ours else desk.suppressor.stale_by(alert.source, lasts),
         lasts=lasts,
         ours=entry.ours,
+        sent=alert.sent,
     )
     desk.hold(stated)
 
@@ -201,9 +217,15 @@ def _decision(finding: _Finding, desk: Desk) -> Decision:
         verdict, steps = told.verdict, (*steps, *told.steps)
     if left and all(desk.pages[page].storm for page in pages):
         verdict = Verdict.FOLDED
-    name = alert.labels.get("alertname", "")
+    name = alert.labels.get("alertname", "") or _name(finding.entry.id, desk)
     shown = tuple(short_id(page) for page in (*left, *pages))
     return Decision(alert.source, alert.fingerprint, name, alert.status.value, verdict, shown, steps)
+
+
+def _name(alert: int, desk: Desk) -> str:
+    """Name an alert as it was named before: the resolve of an event need not say that again."""
+    held = desk.alerts.get(alert)
+    return read(held.raw).labels.get("alertname", "") if held is not None else ""
 
 
 def _superseded(page: Page) -> bool:

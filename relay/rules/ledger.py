@@ -5,7 +5,7 @@ from enum import IntEnum
 
 import msgspec
 
-from relay.alert import Duration, Instant
+from relay.alert import Duration, Instant, Sent
 from relay.decision import Decision
 from relay.event import Action
 from relay.page import Lane, Member, Page
@@ -76,6 +76,8 @@ class Held(msgspec.Struct, frozen=True, gc=False):
     stale_after: Duration = 0
     """It was paged while the store took no writes, and no body that was accepted has named it: not heard again for so
     long it is stale, whatever its source says. 0: as its source says."""
+    sent: Sent | None = None
+    """Where it came as an Events API event: such an alert is sent once, and over only when its sender says so."""
 
 
 class Lookup(msgspec.Struct, frozen=True):
@@ -127,6 +129,16 @@ class Folded(msgspec.Struct, frozen=True):
     """Whether the storm begins with them."""
 
 
+class Changed(msgspec.Struct, frozen=True):
+    """One change event that waits to be sent to one integration."""
+
+    integration: str
+    at: Instant
+    """When it was accepted."""
+    event: bytes
+    """A JSON object as `/v2/change/enqueue` takes it, without the routing key."""
+
+
 class Plan(msgspec.Struct, frozen=True):
     """What should be written, all of it or none: the answer of a judgement."""
 
@@ -155,6 +167,8 @@ class Plan(msgspec.Struct, frozen=True):
     """For each member that is kept quiet from now on, by what: a SuppressionKind, the first of several."""
     folded: tuple[Folded, ...] = ()
     """What was folded into storm pages."""
+    changes: tuple[Changed, ...] = ()
+    """Change events to send."""
     record: Recorded | None = None
     groups: tuple[tuple[str, str], ...] = ()
     """(source, group_key) whose cached answers no longer hold."""

@@ -37,8 +37,12 @@ def next_step(page: Page) -> Do:
     if page.handed_over and page.wanted is not Wanted.CLOSED:
         return Do.NOTHING  # its members moved on; it waits for the successor's 202
     do = NEXT[page.wanted, page.delivered]
+    if do is Do.REOPEN and respected(page):
+        return Do.NOTHING
     if do is Do.MUTE and (page.muted or page.on_mute == "leave" or page.waiting >= page.quiet):
         return Do.NOTHING
+    if do is Do.UPDATE and page.ack_asked_at and not page.ack_sent_at:
+        return Do.ACKNOWLEDGE
     return do
 
 
@@ -51,6 +55,8 @@ def plan(page: Page, now: Instant) -> Page:
         return replace(page, lane=None, judge_at=None, closed_at=page.closed_at or now)
     if do is Do.NOTHING or (page.dead and do in CARRIES):
         return replace(page, lane=None)
+    if do is Do.REOPEN and reopens_at(page) > now:
+        return _awaiting(page)
     return _carried(_planned(page, do, now), do)
 
 
@@ -60,10 +66,37 @@ def _planned(page: Page, do: Do, now: Instant) -> Page:
     after = earliest(page, do, now)
     if do not in (Do.TRIGGER, Do.REOPEN):
         return _queue(page, Lane.RESOLVE, after, now)
+    if do is Do.REOPEN and not page.changed_at:
+        page = replace(page, changed_at=now)  # it waits from now on
     lane = _NEW_LANE[page.severity]
     if page.storm and lane is not Lane.CRITICAL:  # before the pages that made the storm, which are due at the same time
         return _queue(page, Lane.ERROR, after, now, ahead=STORM_AHEAD)
     return _queue(page, lane, after, now)
+
+
+def respected(page: Page) -> bool:
+    """Say whether a page stays closed that a person closed at PagerDuty while it fires; a timer is no judgement."""
+    return page.on_pd_resolve == "respect" and bool(page.elsewhere_by)
+
+
+NEVER: Instant = 2**63 - 1
+
+
+def reopens_at(page: Page) -> Instant:
+    """Say when a page is opened again that was closed elsewhere: at the next repeat that was heard, or at once when
+    an alert joined; NEVER while nothing of that is known."""
+    if page.joined_since:
+        return 0
+    if page.heard_at <= page.elsewhere_at:
+        return NEVER
+    return max(page.last_sent_at + page.repeat_interval, page.heard_at)
+
+
+def _awaiting(page: Page) -> Page:
+    """Have the scheduler look when a page is to be opened again: it waits in no lane that long."""
+    at = reopens_at(page)
+    judge_at = page.judge_at if at == NEVER else min(page.judge_at or at, at)
+    return replace(page, lane=None, judge_at=judge_at)
 
 
 def _carried(page: Page, do: Do) -> Page:
@@ -129,7 +162,10 @@ def outgrown(page: Page) -> str:
 
 
 def queue_refresh(page: Page, heard_at: Instant) -> Page:
-    """Queue an open page of which a firing member was heard since its last delivery for its next refresh."""
+    """Queue an open page of which a firing member was heard since its last delivery for its next refresh; one that
+    was closed elsewhere is opened again."""
+    if page.delivered is State.ELSEWHERE:
+        return plan(replace(page, heard_at=max(heard_at, page.heard_at)), heard_at)
     if not page.repeat_interval or page.handed_over or page.dead or heard_at <= page.last_sent_at:
         return page
     due = max(page.last_sent_at + page.repeat_interval, heard_at)

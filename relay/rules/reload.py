@@ -61,6 +61,7 @@ def _entry(held: Held, book: Rulebook) -> Entry:
         generator_url="",
         digest=held.digest,
         raw=held.raw,
+        sent=held.sent,
     )
     placed: dict[int, Placement] = {}
     for group_key in held.groups or ("",):

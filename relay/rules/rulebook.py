@@ -43,10 +43,6 @@ class Rulebook:
         receiver = self.rules.receivers.get(route.receiver)
         return receiver.targets if receiver else ()
 
-    def reads_severity(self, route: Route) -> bool:
-        """Say whether the route's severity map decides over a page: an entry may have a severity of its own."""
-        return any(target.severity is None for target in self.targets(route))
-
     def target(self, receiver: str, integration: str) -> Target | None:
         """Return the first entry of a receiver that uses an integration."""
         return self._targets.get((receiver, integration))

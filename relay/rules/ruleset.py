@@ -282,6 +282,13 @@ class RuleSet:
         named = self.sources.get(source)
         return "" if named is not None and named.native_keys else source
 
+    def event_namespace(self, source: str) -> str:
+        """Say what is mixed into the dedup keys of a source's events: nothing, unless others could send the same ones.
+
+        Where two sources have virtual routing keys, an event of either may reach any integration.
+        """
+        return self.namespace(source) if sum(one.routing_keys for one in self.sources.values()) > 1 else ""
+
     def stale_after(self, source: str) -> Duration:
         """Say after how long without a word an alert of a source is stale; a source the file does not list: 24 h."""
         named = self.sources.get(source)

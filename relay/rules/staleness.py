@@ -39,7 +39,12 @@ def stale_at(held: Held, listening: Listening, stale_after: Duration) -> Instant
 
 
 def is_stale(held: Held, listening: Listening, stale_after: Duration, now: Instant) -> bool:
-    """Say whether an alert was not heard of for too long, although its source was."""
+    """Say whether an alert was not heard of for too long, although its source was.
+
+    An event is sent once: that nobody repeats it says nothing, unless nobody was told that it was accepted.
+    """
+    if held.sent is not None and not held.stale_after:
+        return False
     if now < stale_at(held, listening, stale_after):
         return False
     return not listening.is_silent(held.source, stale_after, now)

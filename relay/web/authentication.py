@@ -20,9 +20,10 @@ from relay.logs import Repeats
 from relay.rules.ruleset import Source
 from relay.web.doors import Doors
 from relay.web.passwords import Passwords
+from relay.web.routing_keys import Whose
 
 CHALLENGES = ('Basic realm="pagerelay", charset="UTF-8"', 'Bearer realm="pagerelay"')
-_REFUSED = {door: f"{door} refused" for door in ("sender", "reader", "operator")}
+_REFUSED = {door: f"{door} refused" for door in ("sender", "event", "reader", "operator")}
 _OFTEN = 3
 """Refusals in a row of an address that was let in before, after which somebody must know."""
 _PATIENT = 10
@@ -53,6 +54,16 @@ class Unauthenticated(RelayError):
         super().__init__(message)
         self.kind = kind
         """For the metric: missing or wrong."""
+
+
+class UnknownKey(RelayError):
+    """Nobody has the routing key that an event came with. The words are PagerDuty's (robusta-dev/robusta#571)."""
+
+    status_hint = 400
+    kind = "wrong"
+
+    def __init__(self) -> None:
+        super().__init__("Invalid routing key")
 
 
 class OtherSource(RelayError):
@@ -187,6 +198,19 @@ class Doorkeeper:
             self._unlisted(named, request)
             return ""
         return named
+
+    async def holder(self, request: web.Request, key: str) -> Whose:
+        """Say whose a routing key is that an event came with; it is all that is asked of its sender.
+
+        Raises UnknownKey.
+        """
+        whose = self._doors.routing_keys(key)
+        if whose is None:
+            error = UnknownKey()
+            await self._refused(request, "event", error.kind, "")
+            raise error
+        self._welcome(request, "event", "", whose.source)
+        return whose
 
     async def reader(self, request: web.Request) -> None:
         """Let in users and operators where users are asked for. Raises Unauthenticated."""

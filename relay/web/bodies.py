@@ -20,27 +20,31 @@ class Bodies:
         self._limits = limits
         self._held = 0
 
-    async def read(self, request: web.BaseRequest) -> bytes:
-        """Return the whole body; raise TooLarge, Compressed, or NotTaken for "come again"."""
+    async def read(self, request: web.BaseRequest, largest: int = 0) -> bytes:
+        """Return the whole body; raise TooLarge, Compressed, or NotTaken for "come again".
+
+        `largest` is in bytes, where a door takes less than others.
+        """
+        most = min(largest or self._limits.body_bytes, self._limits.body_bytes)
         encoding = request.headers.get("Content-Encoding")
         if encoding and encoding.strip().lower() != "identity":
             raise Compressed(f"Content-Encoding {encoding[:40]!r} is not read: send the body as it is")
         content = request.content
         if content.is_eof():  # it came with the headers, as small bodies do
             body = content.read_nowait()
-            self._check(body, len(body))
+            _check(body, len(body), most)
             self._check_room(len(body))
             self._held += len(body)
             return body
-        if (declared := _declared(request)) > self._limits.body_bytes:
-            self._check(await _start(content), declared)
-        return await self._slowly(content)
+        if (declared := _declared(request)) > most:
+            _check(await _start(content), declared, most)
+        return await self._slowly(content, most)
 
     def done(self, body: bytes) -> None:
         """Say that a body is worked off."""
         self._held -= len(body)
 
-    async def _slowly(self, content: StreamReader) -> bytes:
+    async def _slowly(self, content: StreamReader, most: int) -> bytes:
         body, whole = bytearray(), False
         try:
             async with asyncio.timeout(self._limits.body_seconds):
@@ -48,7 +52,7 @@ class Bodies:
                     self._check_room(len(chunk))
                     body += chunk
                     self._held += len(chunk)
-                    self._check(body, len(body))
+                    _check(body, len(body), most)
             whole = True
         except TimeoutError:
             # 503 and not 408: Alertmanager comes again after a 5xx only.
@@ -64,14 +68,14 @@ class Bodies:
         if self._held + more > self._limits.bytes_in_hand:
             raise NotTaken("too many bytes in hand; send it again in a moment")
 
-    def _check(self, body: bytes | bytearray, size: int) -> None:
-        if size > self._limits.body_bytes:
-            limit = self._limits.body_bytes
-            words = (
-                f"the body is larger than {limit} bytes, which is no webhook: group by more labels in Alertmanager, "
-                "so that a group holds fewer alerts"
-            )
-            raise Oversized(words, bytes(body[:LOOKED_AT]))
+
+def _check(body: bytes | bytearray, size: int, most: int) -> None:
+    if size > most:
+        words = (
+            f"the body is larger than {most} bytes, which is no webhook: group by more labels in Alertmanager, "
+            "so that a group holds fewer alerts"
+        )
+        raise Oversized(words, bytes(body[:LOOKED_AT]))
 
 
 class Oversized(TooLarge):

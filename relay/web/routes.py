@@ -14,10 +14,13 @@ from relay.web.api import Api
 from relay.web.api_v2 import FiringDoors, SilenceDoors, spoken
 from relay.web.authentication import Doorkeeper
 from relay.web.bodies import Bodies
+from relay.web.changes import ChangeEvents
 from relay.web.doors import Doors
+from relay.web.events import Events
 from relay.web.letters import LetterDoors
 from relay.web.middleware import Gate, Handler, worded
 from relay.web.operations import Operations
+from relay.web.pagerduty import PagerDutyWebhook
 from relay.web.pausing import PauseDoors
 from relay.web.senders import Senders
 from relay.web.webhook import Webhook
@@ -48,9 +51,11 @@ def table(doors: Doors, keeper: Doorkeeper | None = None) -> tuple[Route, ...]:
     bodies = Bodies(doors.limits)
     keeper = keeper or Doorkeeper(doors)
     senders, operations, api = Senders(doors, bodies, keeper), Operations(doors), Api(doors, bodies)
-    webhook, alerts = Webhook(senders), Alerts(senders)
+    webhook, alerts, events = Webhook(senders), Alerts(senders), Events(senders, keeper)
+    changes = ChangeEvents(doors, senders, keeper)
     silences, firing = SilenceDoors(doors, bodies), FiringDoors(doors)
     pauses, letters = PauseDoors(doors, bodies), LetterDoors(doors)
+    news = PagerDutyWebhook(doors, bodies, keeper)
     gate = Gate(doors, keeper)
     open_, operators_only = _worded_by(doors), gate.operators_only
 
@@ -80,6 +85,15 @@ def table(doors: Doors, keeper: Doorkeeper | None = None) -> tuple[Route, ...]:
             "the same, from a named source: its path_prefix",
             Side.SENDERS,
         ),
+        Route(
+            "POST",
+            "/v2/enqueue",
+            events.take,
+            "events, as PagerDuty's Events API v2 takes them",
+            Side.SENDERS,
+        ),
+        Route("POST", "/v2/change/enqueue", changes.take, "change events, as PagerDuty takes them", Side.SENDERS),
+        Route("POST", "/pagerduty/webhook", open_(news.take), "what happens at PagerDuty: V3 webhooks", Side.SENDERS),
         Route("GET HEAD", "/api/v2/alerts", spoken_(firing.alerts), "alerts that fire, as an Alertmanager lists them"),
         Route("GET HEAD", "/api/v2/alerts/groups", spoken_(firing.groups), "the same, by route and group"),
         Route("GET HEAD", "/api/v2/silences", spoken_(silences.list), "list silences"),

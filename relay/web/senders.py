@@ -16,7 +16,7 @@ from relay.errors import BadBody, NotTaken, RelayError, StoreError
 from relay.ingress.alertmanager import glimpse
 from relay.intake import Accepted, Intake
 from relay.logs import clean
-from relay.web.authentication import Doorkeeper, OtherSource, Unauthenticated, challenge
+from relay.web.authentication import Doorkeeper, OtherSource, Unauthenticated, UnknownKey, challenge
 from relay.web.bodies import Bodies, Interrupted, Oversized
 from relay.web.doors import Doors
 
@@ -27,15 +27,35 @@ _COME_AGAIN = 1
 """Seconds for Retry-After. Alertmanager retries a 5xx by itself, and nothing else (notify/webhook/webhook.go)."""
 
 
+Accept = Callable[[Intake, bytes, str], Awaitable[Accepted]]
+
+
+class Speaker(NamedTuple):
+    """Who sent a body, and how it is taken, where it takes the body to know."""
+
+    source: str
+    accept: Accept
+
+
+async def _unnamed(request: web.Request, body: bytes) -> Speaker:
+    raise BadBody(f"nothing says who speaks at {request.path}")
+
+
 class Speech(NamedTuple):
     """How one kind of sender is listened to and answered."""
 
     name: str
     """For the log: `webhook`."""
-    accept: Callable[[Intake, bytes, str], Awaitable[Accepted]]
+    accept: Accept | None
+    """None: the body itself says who speaks, which `speaker` reads."""
     answer: Callable[[Accepted, web.Request], web.Response]
     failed: Callable[[int, str, int | None], web.Response]
     """Of a status, what was wrong, and the seconds after which to come again."""
+    refused: Callable[[BadBody], web.Response] | None = None
+    """Of a body that can never work; None: as `failed` says it."""
+    speaker: Callable[[web.Request, bytes], Awaitable[Speaker]] = _unnamed
+    largest: int = 0
+    """Bytes of the largest body; 0: as the doors have it."""
 
     def line(self, became: str) -> str:
         """Say in a line of the log what became of a body."""
@@ -46,7 +66,7 @@ SAMPLES = 20
 """Refused bodies of which the beginning is kept, in memory, for who must mend their sender."""
 _SAMPLE = 500
 """Characters of each."""
-_SECRET_LIKE = re.compile(r"[A-Za-z0-9_+-]{32,}|(?<=://)[^/@\s]+(?=@)")
+_SECRET_LIKE = re.compile(r"[A-Za-z0-9_+-]{32,}|(?<=://)[^/@\s]+(?=@)|(?<=_key)[\"'=:\s]{1,9}[^\s\"',&}]+")
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -92,14 +112,18 @@ class Senders:
         try:
             self._check_open()
             self._keeper.check_rate()
-            source = await self._keeper.sender(request, source)
-            body = await self._bodies.read(request)
+            if speech.accept is not None:
+                source = await self._keeper.sender(request, source)
+            body = await self._bodies.read(request, speech.largest)
             try:
-                reply = speech.answer(await self._judged(body, source, speech), request)
+                accept = speech.accept
+                if accept is None:
+                    source, accept = await speech.speaker(request, body)
+                reply = speech.answer(await self._judged(body, source, accept, speech), request)
                 failpoints.reached("accept.before_reply")
             finally:
                 self._bodies.done(body)
-        except (Unauthenticated, OtherSource) as error:
+        except (Unauthenticated, OtherSource, UnknownKey) as error:
             source, reply = self._known(source), _unauthenticated(error, speech)
         except Exception as error:  # whatever it is: the sender must come again, and a person must read of it
             reply = self._refuse(error, source, speech)
@@ -113,7 +137,7 @@ class Senders:
         if reason is not None and not self._doors.pages_anyway():
             raise NotTaken(f"not ready: {reason}")
 
-    async def _judged(self, body: bytes, source: str, speech: Speech) -> Accepted:
+    async def _judged(self, body: bytes, source: str, accept: Accept, speech: Speech) -> Accepted:
         intake = self._doors.intake()
         if intake is None:
             raise NotTaken("not ready: the store is not open")
@@ -121,7 +145,7 @@ class Senders:
             raise NotTaken("too many requests in hand; send it again in a moment")
         self._judging += 1
         try:
-            accepted = await speech.accept(intake, body, source)
+            accepted = await accept(intake, body, source)
         finally:
             self._judging -= 1
         if len(self._heard) < _SOURCES:
@@ -136,14 +160,15 @@ class Senders:
             case BadBody():
                 metrics.invalid(error.reason)
                 log.warning(speech.line("refused"), source=source, error=str(error))
-                if source in self._heard:
+                if source in self._heard and speech.accept is not None:  # else it may be anybody's
                     self._doors.ring("body_refused", f"{_named(source)} posted what is no {speech.name}: {error}")
             case Oversized():
                 seen = clean(glimpse(error.start))
                 metrics.invalid("too_large")
                 log.error(speech.line("refused"), source=source, error=str(error), seen=seen)
                 whose = f" ({seen})" if seen else ""
-                self._doors.ring("body_too_large", f"a body of {_named(source)} was not read{whose}: {error}")
+                if speech.accept is not None:
+                    self._doors.ring("body_too_large", f"a body of {_named(source)} was not read{whose}: {error}")
             case StoreError():
                 metrics.store_failed("keep")
                 log.error(speech.line("not taken"), source=source, error=str(error))
@@ -156,6 +181,8 @@ class Senders:
                 log.error(speech.line("failed unexpectedly"), source=source, traceback=where)
                 return speech.failed(503, "something is wrong inside the relay: see its log", _COME_AGAIN)
         status = error.status_hint
+        if isinstance(error, BadBody) and speech.refused is not None:
+            return speech.refused(error)
         return speech.failed(status, str(error), _COME_AGAIN if status == 503 else None)
 
     def _known(self, source: str) -> str:
@@ -173,7 +200,7 @@ def _named(source: str) -> str:
     return f"source {source}" if source else "the unnamed source"
 
 
-def _unauthenticated(error: Unauthenticated | OtherSource, speech: Speech) -> web.Response:
+def _unauthenticated(error: Unauthenticated | OtherSource | UnknownKey, speech: Speech) -> web.Response:
     reply = speech.failed(error.status_hint, str(error), None)
     if isinstance(error, Unauthenticated):
         challenge(reply)

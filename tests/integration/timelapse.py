@@ -19,7 +19,8 @@ from aiohttp import web
 from relay.alert import SECOND, Instant, instant
 from relay.answers import Answers
 from relay.binding import rekeyed
-from relay.config import load, recognise, remembered
+from relay.changes import Changes
+from relay.config import Loaded, load, recognise, remembered
 from relay.dispatcher import Dispatcher
 from relay.errors import Problem
 from relay.intake import Intake
@@ -43,6 +44,7 @@ from relay.store import SqliteStore
 from relay.storms import Storms
 from relay.web import Doors, make_runner
 from relay.web import make_app as make_doors
+from relay.web.routing_keys import RoutingKeys
 
 KEY = "0123456789abcdef0123456789abcdef"
 NOON = instant(datetime(2026, 11, 23, 12, tzinfo=UTC))
@@ -64,6 +66,7 @@ class Relay:
     rung: list[str] = field(default_factory=list)
     """What the pause had to say of itself; "" when there was none any more."""
     keys: dict[str, Key] = field(default_factory=dict)
+    loaded: Loaded = field(init=False)
     store: SqliteStore = field(init=False)
     book: Rulebook = field(init=False)
     intake: Intake = field(init=False)
@@ -72,6 +75,7 @@ class Relay:
     silencer: Silencer = field(init=False)
     storms: Storms = field(init=False)
     pausing: Pausing = field(init=False)
+    changes: Changes = field(init=False)
     answers: Answers = field(init=False)
     recall: Recall = field(init=False)
     metrics: Metrics = field(init=False)
@@ -155,7 +159,7 @@ class Relay:
         await self._disturb()
         self.configure(config)
         book = await self._bind()
-        self.dispatcher.book = self.intake.book = self.book = book
+        self.dispatcher.book = self.intake.book = self.changes.book = self.book = book
         self.dispatcher.rekeyed(self.rekeyed)
         await self.recall.clear()
         self.scheduler.reloaded(book)
@@ -231,6 +235,8 @@ class Relay:
             await self.scheduler.tick()
             await self.pausing.tick()
             await self._delivered()
+            await self.changes.tick()
+            await self.changes.settled()
             due = await self._due()
             if len(self.sandbox.requests) == before and (due is None or due > self.now):
                 return
@@ -248,6 +254,7 @@ class Relay:
             for integration, lane, due in await self.store.heads(self.now)
             if not self.pausing.of(integration)
         ]
+        known += [max(head.due_at, self.now + SECOND // 2) for head in (await self.store.change_heads()).values()]
         return min((at for at in known if at is not None), default=None)
 
     async def _delivered(self) -> None:
@@ -333,9 +340,20 @@ class Relay:
         clocks["silences"] = lambda: self.silencer.current
         clocks["rolls"] = RollCall()
         clocks["storms"] = self.storms = Storms()
+        self.changes = Changes(
+            self.store,
+            self.book,
+            self.sender,
+            self.dispatcher,
+            clock=self.clock,
+            timeout=lambda _: 10 * SECOND,
+            jitter=lambda: 1.0,
+            metrics=metrics,
+            log=log,
+        )
         await self.storms.resume(self.store, self.book, self.now)
         self.scheduler = Scheduler(self.store, self.book, recall, steady=self.clock, **clocks)
-        self.intake = Intake(self.store, self.book, recall, **clocks)
+        self.intake = Intake(self.store, self.book, recall, changed=self.changes.made, **clocks)
         self.answers = Answers(
             self.store,
             lambda: self.book,
@@ -374,7 +392,10 @@ class Relay:
             refresh_metrics=nothing,
             log=log,
             pausing=lambda: self.pausing,
+            sources=lambda: self.loaded.rules.sources,
+            routing_keys=RoutingKeys(lambda: self.loaded).find,
             letters=lambda: Letters(self.store, clock=self.clock, wake=self.dispatcher.wake, log=log),
+            changes=lambda: self.changes,
         )
         runner = make_runner(make_doors(doors))
         await runner.setup()
@@ -388,7 +409,7 @@ class Relay:
         (self.directory / "relay.yml").write_text(json.dumps({**config, "global": ours | config.get("global", {})}))
 
     async def _bind(self) -> Rulebook:
-        loaded = load(self.directory / "relay.yml", {})
+        self.loaded = loaded = load(self.directory / "relay.yml", {})
         known = await self.store.integrations()
         rules = recognise(loaded.rules, known)
         self.rekeyed = rekeyed(rules, known)
@@ -401,7 +422,7 @@ class Relay:
 async def open_relay(directory: Path, config: Mapping[str, Any], *, restless: bool = False) -> AsyncIterator[Relay]:
     """Open a relay and its PagerDuty; both share the clock."""
     relays: list[Relay] = []
-    sandbox = Sandbox(Settings(rate_events=0), clock=lambda: relays[0].now / SECOND)
+    sandbox = Sandbox(Settings(rate_events=0), clock=lambda: (relays[0].now if relays else NOON) / SECOND)
     runner = web.AppRunner(make_app(sandbox=sandbox))
     async with AsyncExitStack() as stack:
         await runner.setup()
