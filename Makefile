@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check fix bench storm kills faults failpoints fuzz power soak defects alertmanager strace clean
+.PHONY: help run demo test check fix bench storm kills faults failpoints fuzz power soak defects clients alertmanager strace sdks clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -22,7 +22,7 @@ run: $(STAMP) ## Start a PagerDuty sandbox and the relay, send an example alert,
 demo: $(STAMP) ## The same, but end with exit status 0 once the page has arrived
 	@$(BIN)/pagerelay demo --once
 
-test: $(STAMP) alertmanager strace ## Run every test, with a real Alertmanager where it can be installed
+test: $(STAMP) alertmanager strace sdks ## Run every test, with a real Alertmanager and PagerDuty's clients where they can be installed
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: $(STAMP) ## Formatting, lint, types, floors, spelling
@@ -64,8 +64,16 @@ soak: $(STAMP) ## 100,000 alerts at once, then 30 minutes of mixed load: memory 
 defects: $(STAMP) alertmanager strace ## Plant 34 bugs, one at a time: the tests catch each of them
 	$(BIN)/python -m tests.defects
 
+clients: $(STAMP) alertmanager sdks ## Every client of PagerDuty's, go-pagerduty included, at a real relay: what works, what is missing
+	@sh tests/clients/install-go.sh
+	$(BIN)/python -m pytest tests/clients -v
+
 alertmanager:
 	@sh tests/install-alertmanager.sh
+
+sdks:
+	@sh tests/clients/install-pagerduty.sh
+	@sh tests/clients/install-pdjs.sh
 
 strace:
 	@sh tests/install-strace.sh
