@@ -148,8 +148,8 @@ class App:
             def begin(*works: Callable[[], Coroutine[Any, Any, None]]) -> list[asyncio.Task[None]]:
                 return [tasks.create_task(work()) for work in works]
 
-            sending = begin(house.dispatcher.run, house.past_the_store.run)
-            begin(house.scheduler.run, house.watchkeeper.run, house.pausing.run)
+            sending = begin(house.dispatcher.run, house.past_the_store.run, house.changes.run)
+            begin(house.scheduler.run, house.watchkeeper.run, house.pausing.run, house.returns.run)
             asking = begin(house.evidence.run)
             watching = begin(self._bell.run, house.pulse.run, vigil.watch, vigil.look_after_store)
             begin(vigil.look_through_store)

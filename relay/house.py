@@ -12,6 +12,7 @@ from relay.answers import Answers
 from relay.answers.alerts import AlertAnswers
 from relay.bell import Bell
 from relay.binding import KeyRing
+from relay.changes import Changes
 from relay.config import remembered
 from relay.dispatcher import Dispatcher
 from relay.emergency import Emergency
@@ -27,6 +28,7 @@ from relay.pausing import EVERYTHING, Pausing
 from relay.pulse import Pulse
 from relay.recall import Recall
 from relay.rendering import Renderer
+from relay.returns import Returns
 from relay.rollcall import RollCall
 from relay.rules.rulebook import Rulebook
 from relay.scheduler import Scheduler
@@ -54,6 +56,8 @@ class House:
     evidence: Evidence
     pausing: Pausing
     letters: Letters
+    returns: Returns
+    changes: Changes
     pulse: Pulse
     storms: Storms
     emergency: Emergency
@@ -62,7 +66,7 @@ class House:
 
     async def adopt(self, book: Rulebook) -> None:
         """Have every room go by another rule book; those that judge and send do so in the same moment."""
-        self.dispatcher.book = self.past_the_store.book = self.intake.book = book
+        self.dispatcher.book = self.past_the_store.book = self.intake.book = self.changes.book = book
         failpoints.reached("reload.swapped")
         await self.recall.clear()
         self.scheduler.reloaded(book)
@@ -80,8 +84,10 @@ class House:
         self.dispatcher.stop()
         self.past_the_store.stop()
         self.scheduler.stop()
+        self.returns.stop()
         self.watchkeeper.stop()
         self.pausing.stop()
+        self.changes.stop()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +120,7 @@ class Sending:
     pausing: Pausing
     emergency: Emergency
     past_the_store: Dispatcher
+    changes: Changes
 
 
 def wire(opened: Opened, book: Rulebook, keys: KeyRing, bell: Bell, settings: Settings, sundries: Sundries) -> House:
@@ -170,6 +177,7 @@ def wire(opened: Opened, book: Rulebook, keys: KeyRing, bell: Bell, settings: Se
         rolls=rolls,
         storms=storms,
         heard=watchkeeper.hear,
+        changed=sending.changes.made,
         past_the_store=sending.emergency.page,
     )
     pulse = Pulse(
@@ -182,6 +190,11 @@ def wire(opened: Opened, book: Rulebook, keys: KeyRing, bell: Bell, settings: Se
         log=log,
         resolver=Resolver(),
     )
+
+    def changed() -> None:
+        dispatcher.wake()
+        scheduler.nudge()
+
     answers = Answers(
         store,
         lambda: intake.book,
@@ -207,11 +220,32 @@ def wire(opened: Opened, book: Rulebook, keys: KeyRing, bell: Bell, settings: Se
         watchkeeper=watchkeeper,
         evidence=evidence,
         pausing=pausing,
+        returns=_returns(opened, lambda: intake.book, sundries, changed=changed),
         letters=Letters(store, clock=clock, wake=dispatcher.wake, log=log),
+        changes=sending.changes,
         pulse=pulse,
         storms=storms,
         emergency=sending.emergency,
         past_the_store=sending.past_the_store,
+    )
+
+
+def _returns(
+    opened: Opened, book: Callable[[], Rulebook], sundries: Sundries, *, changed: Callable[[], None]
+) -> Returns:
+    """Make the desk for what comes back from PagerDuty; what it cannot place it asks the REST API for."""
+
+    async def keys(incident: str) -> list[str]:
+        return [one.key for one in await opened.rest.alert_keys(incident)]
+
+    return Returns(
+        opened.store,
+        clock=sundries.clock,
+        changed=changed,
+        asks=lambda: book().rules.account.api,
+        keys=keys,
+        metrics=sundries.metrics,
+        log=sundries.log,
     )
 
 
@@ -271,4 +305,15 @@ def _sending(
     )
     past_the_store = mail_room(emergency, judged=lambda: None, windows=dispatcher.windows())
     emergency.wake = past_the_store.wake
-    return Sending(dispatcher, pausing, emergency, past_the_store)
+    changes = Changes(
+        store,
+        book,
+        opened.sender,
+        dispatcher,
+        clock=clock,
+        timeout=timeout,
+        jitter=random.random,
+        metrics=metrics,
+        log=log,
+    )
+    return Sending(dispatcher, pausing, emergency, past_the_store, changes)

@@ -4,6 +4,7 @@ from relay.metrics.families import Families
 
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _CALL = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_RESPONSE = (30, 60, 120, 300, 600, 1800, 3600, 7200, 14_400, 28_800, 86_400)
 _PATIENCE = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 
 
@@ -15,6 +16,7 @@ class Declared(Families):
         self._intake()
         self._delivery()
         self._state()
+        self._people()
 
     def _intake(self) -> None:
         self._requests = self._counter(
@@ -58,6 +60,13 @@ class Declared(Families):
             "folded_pages", "New pages that were folded into the storm page of an integration.", "receiver"
         )
         self._folded_alerts = self._counter("folded_alerts", "Alerts that fired in those pages.", "receiver")
+        self._changes = self._counter(
+            "changes",
+            "Change events, by what became of them (`none`: no route had a receiver for it).",
+            "receiver",
+            "outcome",
+        )
+        self._changes_waiting = self._gauge("changes_waiting", "Change events that wait to be sent.", "receiver")
         self._storm = self._gauge("storm", "1 while new pages of an integration are folded into one.", "receiver")
         self._last_heard = self._gauge("source_last_heard_timestamp_seconds", "When a source was last heard.", "source")
         self._stale_alerts = self._gauge(
@@ -169,3 +178,53 @@ class Declared(Families):
             "config_last_reload_success_timestamp_seconds", "When the configuration was last loaded."
         )[()]
         self._config_hash = self._gauge("config_hash", "A number that names the configuration in use.")[()]
+
+    def _people(self) -> None:
+        self._returned = self._counter(
+            "pagerduty_webhooks", "V3 webhooks from PagerDuty, by what became of them.", "outcome"
+        )
+        self._acted = self._counter("pagerduty_acts", "What was done about pages at PagerDuty, by kind.", "kind")
+        self._unconfirmed = self._counter(
+            "pages_unconfirmed",
+            "Triggers PagerDuty took and showed no incident for within `pagerduty.confirm_within`.",
+            "receiver",
+        )
+        self._resent = self._counter(
+            "pages_resent", "Those of them that were sent again (`pagerduty.resend_unconfirmed`).", "receiver"
+        )
+        self._confirming = self._gauge(
+            "confirmation_on", "1 while triggers of a receiver are awaited to be confirmed.", "receiver"
+        )
+        self._to_acknowledge = self._histogram(
+            "time_to_acknowledge_seconds",
+            "Time from PagerDuty's 202 for the trigger of an incident to its first acknowledgement.",
+            _RESPONSE,
+            "receiver",
+            "severity",
+        )
+        self._to_resolve = self._histogram(
+            "time_to_resolve_seconds",
+            "Time from PagerDuty's 202 for the trigger of an incident to its end, whoever closed it.",
+            _RESPONSE,
+            "receiver",
+            "severity",
+        )
+        self._by_hour = self._counter(
+            "incidents_by_hour",
+            "Incidents that the relay opened, by hour of the day (00 to 23, where `business_hours` is, else in UTC).",
+            "receiver",
+            "hour",
+        )
+        self._after_hours = self._counter(
+            "incidents_after_hours",
+            "Incidents that the relay opened outside of `pagerduty.business_hours`.",
+            "receiver",
+            "severity",
+        )
+        self._silenced = self._counter(
+            "alertmanager_silences",
+            "Silences in Alertmanager for what a person has at PagerDuty (`on_acknowledge: silence`), by what was done"
+            " about them.",
+            "source",
+            "act",
+        )

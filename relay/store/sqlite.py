@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,10 +11,27 @@ from typing import TypeVar
 from relay.alert import Instant, moment
 from relay.errors import StoreError
 from relay.page import Lane, Page, State, Wanted
-from relay.rules.ledger import Attempt, Claim, Held, Ledger, Lookup, Plan, Settled, Started, Want
+from relay.rules.confirming import Proof
+from relay.rules.ledger import Attempt, Changed, Claim, Held, Ledger, Lookup, Plan, Settled, Shown, Started, Want
+from relay.rules.news import News, Returned, Taken
 from relay.rules.silences import Silence
 from relay.rules.storms import Home, Stood
-from relay.store import answers, codec, connect, delivery, life, silences, storms, upkeep
+from relay.store import (
+    acts,
+    answers,
+    changes,
+    codec,
+    confirming,
+    connect,
+    delivery,
+    life,
+    reconciling,
+    silences,
+    storms,
+    upkeep,
+)
+from relay.store.acts import Judge
+from relay.store.changes import ChangeHead, ChangeInHand
 from relay.store.connect import Rescued
 from relay.store.firing import Firing, read_firing
 from relay.store.heard import Heard
@@ -22,7 +40,7 @@ from relay.store.ledger import read_ledger, stir
 from relay.store.opening import Opening, identity
 from relay.store.queries import query
 from relay.store.reader import Reader
-from relay.store.views import Counts, Entry, Known, Needed, Pause, Seen, SelfPage, Stale
+from relay.store.views import Counts, Entry, Hook, Known, Needed, Pause, Seen, SelfPage, Stale
 from relay.store.writer import Writer
 
 Answer = TypeVar("Answer")
@@ -237,6 +255,115 @@ class SqliteStore:
         """Write pauses whole; one with the id of another takes its place."""
         await self._write(lambda db: life.put_pauses(db, changed))
 
+    async def change_heads(self) -> Mapping[str, ChangeHead]:
+        """Say of each integration that change events wait for, how many, and when the first is due."""
+        return await self._clockwork.ask(changes.heads)
+
+    async def add_changes(self, added: Sequence[Changed]) -> None:
+        """Write change events that wait to be sent."""
+        await self._write(lambda db: changes.write(db, added))
+
+    async def take_change(self, integration: str, now: Instant, again: Instant) -> ChangeInHand | None:
+        """Take the next due change event in hand; None if there is none. Unless it is settled it is due `again`."""
+        return await self._write(lambda db: changes.take(db, integration, now, again))
+
+    async def end_change(self, number: int) -> None:
+        """Write down that a change event needs nothing more."""
+        await self._write(lambda db: changes.over(db, number))
+
+    async def put_change_off(self, change: ChangeInHand, due_at: Instant) -> None:
+        """Write down that a call for a change event failed, and when to make it again."""
+        await self._write(lambda db: changes.again(db, change, due_at))
+
+    async def give_changes_up(self, before: Instant) -> Counter[str]:
+        """Give up change events that were accepted before then; return how many, by integration."""
+        return await self._write(lambda db: changes.give_up(db, before))
+
+    async def shed_changes(self, most: int) -> Counter[str]:
+        """Drop the oldest where more than `most` wait; return how many, by integration."""
+        return await self._write(lambda db: changes.shed(db, most))
+
+    async def changes_clock_back(self, now: Instant, latest: Instant) -> None:
+        """Let change events be due now that were to wait beyond `latest`."""
+        await self._write(lambda db: changes.clock_back(db, now, latest))
+
+    async def unconfirmed(self, integration: str, since: Instant, until: Instant, limit: int) -> list[Page]:
+        """List pages whose trigger PagerDuty took after `since` and by `until`, and is not known to have an incident
+        for; the longest awaited first."""
+        return await self._clockwork.ask(lambda db: confirming.unconfirmed(db, integration, since, until, limit))
+
+    async def doubted(self) -> Mapping[str, int]:
+        """Count by Integration.id the pages that were awaited to be confirmed for too long and may be open."""
+        return await self._people.ask(confirming.doubted)
+
+    async def proofs(self) -> Mapping[str, Proof]:
+        """Say by Integration.id when its pages were first and last confirmed."""
+        return await self._clockwork.ask(confirming.proofs)
+
+    async def quieted(self, limit: int) -> list[Page]:
+        """List pages that a person has at PagerDuty, and whose alerts are to be silenced meanwhile."""
+        return await self._clockwork.ask(lambda db: confirming.quieted(db, limit))
+
+    async def firing_members(self, page: int, limit: int) -> tuple[Shown, ...]:
+        """Show some of the alerts that fire in a page, the worst first."""
+        return await self._clockwork.ask(lambda db: delivery.firing_members(db, page, limit))
+
+    async def take_news(
+        self, news: News, now: Instant, judge: Judge, services: Mapping[str, str], *, ask: bool
+    ) -> Taken:
+        """Take a piece of news from PagerDuty once, and have the pages judged that it is about."""
+        return await self._write(lambda db: acts.take(db, news, now, judge, services, ask=ask), ahead=True)
+
+    async def place_news(
+        self, news: News, keys: Sequence[str], now: Instant, judge: Judge, services: Mapping[str, str]
+    ) -> Taken:
+        """Have news judged that waited, now that the dedup keys of its incident are known."""
+        return await self._write(lambda db: acts.place(db, news, keys, now, judge, services), ahead=True)
+
+    async def waiting_news(self, limit: int) -> list[News]:
+        """List news of which the pages are not known yet, the longest waiting first."""
+        return await self._clockwork.ask(lambda db: acts.waiting(db, limit))
+
+    async def forget_news(self, before: Instant) -> int:
+        """Forget which news was taken before then; return how many, at most 2,000."""
+        return await self._write(lambda db: acts.forget(db, before))
+
+    async def acts(self, page: int) -> list[Returned]:
+        """List what people and timers did about a page at PagerDuty, newest last; the last 50."""
+        return await self._people.ask(lambda db: acts.acts(db, page))
+
+    async def told_pages(self) -> list[int]:
+        """Name every page that PagerDuty may hold open."""
+        return await self._people.ask(reconciling.told_pages)
+
+    async def pages_by_ids(self, ids: Collection[int]) -> list[Page]:
+        """Read the pages with these ids, as far as there are any."""
+        return await self._people.ask(lambda db: reconciling.pages_by_ids(db, ids))
+
+    async def pages_by_keys(self, dedup_keys: Collection[str]) -> list[Page]:
+        """Read the pages with these dedup keys, in all integrations."""
+        return await self._people.ask(lambda db: reconciling.pages_by_keys(db, dedup_keys))
+
+    async def firing_among(self, alerts: Collection[int]) -> set[int]:
+        """Say which of these alerts fire."""
+        return await self._people.ask(lambda db: reconciling.firing_among(db, alerts))
+
+    async def receivers(self, source: str) -> set[str]:
+        """Say by which receivers of its Alertmanager a source was heard lately."""
+        return await self._people.ask(lambda db: reconciling.receivers(db, source))
+
+    async def hooks(self) -> list[Hook]:
+        """List where each routing key was found to lead at PagerDuty, those that are gone too."""
+        return await self._people.ask(reconciling.hooks)
+
+    async def put_hooks(self, found: Sequence[Hook]) -> None:
+        """Write where routing keys lead."""
+        await self._write(lambda db: reconciling.put_hooks(db, found))
+
+    async def put_right(self, page: int, decide: reconciling.Decide, now: Instant) -> Plan:
+        """Show `decide` the latest row of one page and write what it says: the page, and what was done about it."""
+        return await self._write(lambda db: reconciling.put_right(db, page, decide, now))
+
     async def firing(self, after_id: int, limit: int) -> list[Held]:
         """List firing alerts by id, from the first one after `after_id` (start with -1)."""
         return await self._alerts("firing_alerts", (after_id, limit))
@@ -244,7 +371,7 @@ class SqliteStore:
     async def attempts_since(self, at: Instant) -> list[tuple[str, Instant, Lane]]:
         """List (integration, start, lane) of every attempt started at or after `at`, oldest first."""
         text = query("clockwork", "attempts_since")
-        rows = await self._clockwork.ask(lambda db: db.execute(text, (at,)).fetchall())
+        rows = await self._clockwork.ask(lambda db: db.execute(text, {"at": at}).fetchall())
         return [(integration, started, Lane(lane)) for integration, started, lane in rows]
 
     async def open_lines(self) -> dict[str, int]:

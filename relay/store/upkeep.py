@@ -40,6 +40,8 @@ def prune(db: Connection, over: Over, before: Instant, limit: int) -> int:
     gone = (codec.ids(pages),)
     for name in ("delete_page_members", "delete_page_attempts"):
         db.execute(query("clockwork", name), gone)
+    for name in ("delete_page_acts", "delete_page_incidents"):
+        db.execute(query("acts", name), gone)
     count = db.execute(query("clockwork", "delete_pages"), gone).rowcount
     if count:
         failpoints.reached("prune.step")

@@ -1,11 +1,12 @@
 """What the doors need from the house behind them."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from relay.alert import Instant
 from relay.answers import Answers
 from relay.answers.alerts import AlertAnswers
+from relay.changes import Changes
 from relay.config.operators import Operators
 from relay.config.senders import Credentials
 from relay.config.web import WebConfig
@@ -15,6 +16,7 @@ from relay.letters import Letters
 from relay.logs import Log
 from relay.metrics import Metrics
 from relay.pausing import Pausing
+from relay.returns import Returns
 from relay.rules.ruleset import Source
 from relay.secret import Secret
 from relay.silencing import Silencer
@@ -70,6 +72,10 @@ class Doors:
     alerts: Callable[[], AlertAnswers | None] = lambda: None
     pausing: Callable[[], Pausing | None] = lambda: None
     letters: Callable[[], Letters | None] = lambda: None
+    returns: Callable[[], Returns | None] = lambda: None
+    webhook_secrets: Callable[[], Sequence[Secret]] = lambda: ()
+    """With which PagerDuty signs its webhooks; none: they are not taken."""
+    changes: Callable[[], Changes | None] = lambda: None
     web: Callable[[], WebConfig] = lambda: _ASKS_NOBODY
     """What the file of --web.config.file says."""
     sources: Callable[[], Mapping[str, Source]] = lambda: NO_SOURCES

@@ -87,7 +87,7 @@ UPDATE pages SET due_at = :now WHERE id IN (
 SELECT {pages}
 FROM (
     SELECT DISTINCT wanted, delivered, told FROM tally WHERE n > 0 AND (
-        (wanted = 'open' AND delivered <> 'open') OR (wanted = 'closed' AND delivered NOT IN ('closed', 'never'))
+        (wanted = 'open' AND delivered <> 'open') OR (wanted = 'closed' AND delivered NOT IN ('closed', 'never', 'closed elsewhere'))
     )
 ) AS kind CROSS JOIN pages USING (wanted, delivered, told)
 WHERE lane IS NULL AND in_flight = 0 AND is_dead = 0 AND id > :after
@@ -111,7 +111,7 @@ SELECT told, sum(n) FROM tally WHERE told <> '' GROUP BY told HAVING sum(n) > 0;
 -- name: pages_over
 -- The longest closed first, through the index of pages that look finished by themselves.
 SELECT id FROM pages AS over INDEXED BY pages_over
-WHERE wanted = 'closed' AND delivered IN ('closed', 'never') AND lane IS NULL AND in_flight = 0
+WHERE wanted = 'closed' AND delivered IN ('closed', 'never', 'closed elsewhere') AND lane IS NULL AND in_flight = 0
     AND closed_at < :before AND EXISTS (SELECT 1 FROM pages_finished WHERE pages_finished.id = over.id)
 ORDER BY closed_at LIMIT :limit;
 
@@ -151,7 +151,11 @@ WHERE id IN (SELECT id FROM attempts ORDER BY id LIMIT :limit) AND at < :before 
 DELETE FROM tally WHERE n = 0;
 
 -- name: attempts_since
-SELECT integration, at, lane FROM attempts WHERE at >= ? ORDER BY at, id;
+-- A change event counts like a page in the last of the lanes (relay.page.Lane.REFRESH).
+SELECT integration, at, lane FROM (
+    SELECT integration, at, lane, id FROM attempts WHERE at >= :at
+    UNION ALL SELECT integration, called_at, 5, id FROM changes WHERE called_at > 0 AND called_at >= :at
+) ORDER BY at, id;
 
 -- name: integrations
 SELECT id, key_id, receiver, position FROM integrations ORDER BY id;

@@ -82,7 +82,7 @@ ON CONFLICT (id) DO UPDATE SET
     changed_at = excluded.changed_at, closed_at = excluded.closed_at, heard_at = excluded.heard_at,
     successor = excluded.successor, predecessor = excluded.predecessor, judge_at = excluded.judge_at,
     rest = excluded.rest, dedup_hash = excluded.dedup_hash, delivered = excluded.delivered, told = excluded.told,
-    is_dead = excluded.is_dead, via = excluded.via;
+    is_dead = excluded.is_dead, via = excluded.via, unconfirmed = excluded.unconfirmed, quieted = excluded.quieted;
 
 -- name: rewrite_pages
 -- For rows that are there and keep every value an index or the tally looks at: those blocks are not written again.
@@ -110,7 +110,7 @@ FROM (SELECT key, value FROM json_each(?)) AS heard WHERE alerts.id = CAST(heard
 -- name: pages_to_refresh
 SELECT {pages}
 FROM pages WHERE id IN (SELECT value FROM json_each(?))
-    AND wanted = 'open' AND delivered = 'open' AND lane IS NULL AND in_flight = 0 AND is_dead = 0;
+    AND wanted = 'open' AND delivered IN ('open', 'closed elsewhere') AND lane IS NULL AND in_flight = 0 AND is_dead = 0;
 
 -- name: hear_pages
 UPDATE pages SET heard_at = max(heard_at, heard.value)
