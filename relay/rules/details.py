@@ -8,6 +8,7 @@ from relay.alert import DAY, Instant, moment
 from relay.event import Link
 from relay.rules.cleaning import LONGEST_ADDRESS, address, cut, line, prose
 from relay.rules.differences import Parts, common, firing_count
+from relay.rules.passing import passed
 from relay.rules.view import MemberView, PageView
 
 EARLIEST: Instant = 946_684_800_000_000
@@ -170,10 +171,14 @@ def _quoted_name(name: str) -> str:
 
 
 def plain_line(view: PageView, parts: Parts, reason: str) -> str:
-    """Say what fires without any template: `[critical] HighErrorRate: 3 firing (reason)`."""
+    """Say what fires without any template: `[critical] HighErrorRate: 3 firing (reason)`; of an event what it says."""
+    why = f" ({cut(line(reason), 300)})" if reason else ""
+    event = passed(view)
+    if event is not None and event.texts.get("summary"):
+        return cut(line(event.texts["summary"]), 700) + why
     names = dict.fromkeys(line(member.labels.get("alertname", "")) for member in parts.heads)
     known = [name for name in names if name]
     name = cut(", ".join(known[:3]), 200) or f"page {view.page}"
     firing = firing_count(view, parts)
     count = f"{firing} firing" if firing else f"{view.resolved} resolved"
-    return f"[{view.severity}] {name}: {count}" + (f" ({cut(line(reason), 300)})" if reason else "")
+    return f"[{view.severity}] {name}: {count}{why}"

@@ -10,6 +10,7 @@ from relay.event import Action, Event, Image, Link, Rendered
 from relay.rules.cleaning import address, cut, line, prose
 from relay.rules.details import left_out, links, listed, plain_line, shared_details, shortened, timestamp
 from relay.rules.differences import Parts, parts, words
+from relay.rules.passing import Passed, cleaned, passed
 from relay.rules.ruleset import Texts
 from relay.rules.templates import Engine
 from relay.rules.view import PageView
@@ -28,7 +29,6 @@ _MOST_LINKS = 20
 _WEB = ("http://", "https://")
 _SECURE = ("https://",)
 _DEEPEST = 20
-_LARGEST_NUMBER = 2**63 - 1
 
 
 def render(
@@ -51,25 +51,31 @@ def render(
 
 def plain(view: PageView, reason: str) -> Event:
     """Make an event without any template: what fires, and why the page looks so plain."""
-    found = parts(view)
+    found, said = parts(view), passed(view)
     event = Event(
         event_action=Action.TRIGGER,
         dedup_key=view.dedup_key,
         summary=cut(plain_line(view, found, reason), LONGEST_SUMMARY),
-        source=_source(view, ""),
+        source=_source(view, _said_source(view)),
         severity=view.severity,
         timestamp=timestamp(view, found),
         links=links(view, found),
         client="Pagerelay" if address(view.relay_url) else "Alertmanager",
         client_url=address(view.relay_url),
     )
-    return fitted(event, view, found, {})
+    return fitted(event, view, found, {}, said)
 
 
 def minimal(view: PageView, reason: str) -> Event:
     """Make an event with nothing in it that PagerDuty could refuse: what fires, of whom, how bad it is."""
     summary = cut(plain_line(view, parts(view), reason), LONGEST_SUMMARY)
-    return Event(Action.TRIGGER, view.dedup_key, summary=summary, source=_source(view, ""), severity=view.severity)
+    return Event(
+        Action.TRIGGER,
+        view.dedup_key,
+        summary=summary,
+        source=_source(view, _said_source(view)),
+        severity=view.severity,
+    )
 
 
 class _Desk:
@@ -80,10 +86,12 @@ class _Desk:
     ) -> None:
         self.view, self.texts, self.engine, self.skip, self.watch = view, texts, engine, skip, watch
         self.parts = parts(view)
+        self.passed = passed(view)
         said = words(view, self.parts)
         self.data = engine.data(view, self.parts, said)
         self.data["default_summary"] = f"[{view.severity}] {said.line}"
-        self.steps: list[Step] = []
+        left_out = self.passed.left_out if self.passed is not None else ()
+        self.steps: list[Step] = [Step("template", because) for because in left_out]
         self.failed: list[str] = []
 
     def render(self) -> Rendered:
@@ -94,7 +102,7 @@ class _Desk:
             summary=self.summary(),
             source=_source(self.view, self.one_line("source", texts.source)),
             severity=self.view.severity,
-            timestamp=timestamp(self.view, self.parts),
+            timestamp=timestamp(self.view, self.parts) if self.passed is None else self.passed.text("timestamp"),
             component=self.one_line("component", texts.component),
             group=self.one_line("group", texts.group),
             class_=self.one_line("class", texts.class_),
@@ -105,10 +113,15 @@ class _Desk:
         )
         own = {prose(name): self.detail(name, value) for name, value in (texts.details or {}).items()}
         self.watch("event")
-        return Rendered(fitted(event, self.view, self.parts, own), tuple(self.steps), tuple(self.failed))
+        return Rendered(fitted(event, self.view, self.parts, own, self.passed), tuple(self.steps), tuple(self.failed))
 
     def summary(self) -> str:
         own = self.texts.description
+        if self.passed is not None:
+            self.data["default_summary"] = self.passed.text("summary")
+            if own is None:
+                return self.passed.text("summary")
+            return cut(line(self.attempt("description", own, "") or ""), LONGEST_SUMMARY) or self.passed.text("summary")
         default = self.attempt("description" if own is None else "default_summary", None, "description.j2")
         if default is not None and line(default):
             self.data["default_summary"] = cut(line(default), LONGEST_SUMMARY)
@@ -121,7 +134,11 @@ class _Desk:
 
     def one_line(self, field: str, own: str | None) -> str:
         """Render a field on one line; its own text first, the default where that is absent or fails."""
+        if own is None and self.passed is not None:
+            return self.passed.text(field)
         written = self.attempt(field, own, f"{field}.j2")
+        if written is None and self.passed is not None:
+            return self.passed.text(field)
         if written is None and own is not None:
             written = self.attempt(f"{field} (default)", None, f"{field}.j2")
         return cut(line(written or ""), _LONGEST_FIELD)
@@ -135,7 +152,7 @@ class _Desk:
 
     def links(self) -> tuple[Link, ...]:
         if self.texts.links is None:
-            return links(self.view, self.parts)
+            return links(self.view, self.parts) if self.passed is None else self.passed.links
         found = []
         for number, own in enumerate(self.texts.links[:_MOST_LINKS]):
             href = self.address(f"links[{number}].href", own.get("href", ""), _WEB)
@@ -144,6 +161,8 @@ class _Desk:
         return tuple(found)
 
     def images(self) -> tuple[Image, ...]:
+        if self.texts.images is None and self.passed is not None:
+            return self.passed.images
         found = []
         for number, own in enumerate((self.texts.images or ())[:_MOST_LINKS]):
             src = self.address(f"images[{number}].src", own.get("src", ""), _SECURE)
@@ -169,7 +188,9 @@ class _Desk:
             return self.missing(field)
         try:
             self.watch(field)
-            return cleaned(deep(value, lambda text: self.engine.text(text, self.data), self.engine.read_value))
+            return cleaned(
+                deep(value, lambda text: self.engine.text(text, self.data), self.engine.read_value), _DEEPEST
+            )
         except Exception as error:
             self.fail(field, _because(error))
             return self.missing(field)
@@ -206,6 +227,12 @@ def _because(error: BaseException) -> str:
     return place + (cut(line(str(error)), 200) or type(error).__name__)
 
 
+def _said_source(view: PageView) -> str:
+    """Return the source of the event that a page stands for; "" where it stands for none."""
+    said = passed(view)
+    return said.text("source") if said is not None else ""
+
+
 def _source(view: PageView, written: str) -> str:
     return written or cut(line(view.source), _LONGEST_FIELD) or "alertmanager"
 
@@ -225,27 +252,15 @@ def deep(value: Any, written: Callable[[str], str], read: Callable[[str], Any]) 
     return value
 
 
-def cleaned(value: Any, depth: int = 0) -> Any:
-    """Make a value that JSON and PagerDuty can hold: clean strings, string keys, no depth or number beyond measure."""
-    if isinstance(value, str):
-        return prose(value)
-    if isinstance(value, bool | None):
-        return value
-    if isinstance(value, int):
-        return value if abs(value) <= _LARGEST_NUMBER else str(value) if value.bit_length() < 4_096 else "a huge number"
-    if isinstance(value, float):
-        return value if abs(value) < float("inf") else str(value)
-    if depth >= _DEEPEST:
-        return "…"
-    if isinstance(value, Mapping):
-        return {prose(str(name)): cleaned(one, depth + 1) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [cleaned(one, depth + 1) for one in value]
-    return prose(str(value))
+def fitted(event: Event, view: PageView, found: Parts, own: Mapping[str, Any], said: Passed | None) -> Event:
+    """Add the details, as many of the alerts as there is room for, worst first; `own` wins over the defaults.
 
-
-def fitted(event: Event, view: PageView, found: Parts, own: Mapping[str, Any]) -> Event:
-    """Add the details, as many of the alerts as there is room for, worst first; `own` wins over the defaults."""
+    `said` is the event that is passed on: then its details are all there are.
+    """
+    if said is not None:
+        told = {**said.details, **own}
+        passed_on = msgspec.structs.replace(event, custom_details=told)
+        return passed_on if _fits(passed_on) else _smallest(event, view, found, told)
     shared, lists = shared_details(view, found), listed(found)
 
     def made(keep: int) -> Event:

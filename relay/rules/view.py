@@ -11,6 +11,7 @@ from relay.event import Severity
 from relay.page import short_id
 from relay.rules.cleaning import cut
 from relay.rules.ledger import Claim, Shown
+from relay.rules.sent import event_of
 
 LONGEST_VALUE = 8_192
 """Characters of one label or annotation that are shown; the rest is cut with an ellipsis."""
@@ -36,6 +37,8 @@ class MemberView(msgspec.Struct, frozen=True, array_like=True):
     severity: Severity = Severity.ERROR
     suppressed: str = ""
     """Why it is kept quiet although it fires; "" when it is not."""
+    event: Mapping[str, Any] = {}
+    """The Events API event it came as: payload, links, images, client, client_url; {} where it did not."""
 
 
 class PageView(msgspec.Struct, frozen=True, array_like=True):
@@ -128,6 +131,7 @@ def member(shown: Shown) -> MemberView:
         fingerprint=alert.fingerprint,
         severity=shown.member.severity,
         suppressed=shown.member.suppressed,
+        event=event_of(alert.raw) if alert.sent is not None else {},
     )
 
 
