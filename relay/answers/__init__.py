@@ -2,6 +2,7 @@
 
 from relay.answers.answers import Answers
 from relay.answers.models import (
+    ActAnswer,
     AttemptAnswer,
     DecisionAnswer,
     Decisions,
@@ -18,6 +19,7 @@ from relay.answers.models import (
 )
 
 __all__ = [
+    "ActAnswer",
     "Answers",
     "AttemptAnswer",
     "DecisionAnswer",

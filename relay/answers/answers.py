@@ -51,11 +51,14 @@ class Answers:
         trouble: Callable[[], Mapping[str, str]] = dict,
         paused: Callable[[str], str] = lambda integration: "",
         barred: Callable[[str], Barred | None] = lambda integration: None,
+        confirmed: Callable[[str], str] = lambda integration: "",
+        silenced: Callable[[int], str] = lambda page: "",
     ) -> None:
         """`book` gives the rule book that counts, None where no configuration is loaded; `sources`: when each was
         last heard, kept up to date by the intake; `store_name` says where the store is; `trouble`: what the relay
         pages about itself, by reason; `paused` says of an Integration.id why nothing is sent to it, "" if something is;
-        `barred` says of one what keeps it from being called, None if nothing does.
+        `barred` says of one what keeps it from being called, None if nothing does; `confirmed`, whether its triggers
+        are awaited to be confirmed; `silenced` says of a page how far its alerts are silenced in Alertmanager.
         """
         self._store = store
         self._book = book
@@ -67,6 +70,8 @@ class Answers:
         self._trouble = trouble
         self._paused = paused
         self._barred = barred
+        self._confirmed = confirmed
+        self._silenced = silenced
         self._started_at = clock()
 
     async def page(self, number: int) -> PageAnswer | None:
@@ -77,13 +82,13 @@ class Answers:
         attempts = await self._store.attempts(number)
         names = await self._names()
         name = names.get(seen.page.integration, show.GONE)
-        shown = show.page(seen, attempts, name, self._clock(), self._standing(seen.page))
+        acts = await self._store.acts(number)
+        shown = show.page(seen, attempts, name, self._clock(), self._standing(seen.page), acts)
         return replace(shown, why=self._why(seen.page, shown.why))
 
     def _why(self, page: Page, why: str) -> str:
-        """Say first of all that nothing is sent, where that is so."""
-        paused = self._paused(page.via or page.integration)
-        return f"{paused}; {why}" if paused else why
+        """Say first of all that nothing is sent, where that is so; and last what is silenced in Alertmanager."""
+        return "; ".join(filter(None, (self._paused(page.via or page.integration), why, self._silenced(page.id))))
 
     def _line(self, page: Page, names: Mapping[str, str], now: Instant) -> PageLine:
         shown = show.line(page, names.get(page.integration, show.GONE), now, self._standing(page))
@@ -197,7 +202,7 @@ class Answers:
             store_bytes=await self._store.size_bytes(),
             sources=tuple(SourceAnswer(source=one, heard_at=written(at)) for one, at in sorted(self._sources.items())),
             queue={str(lane_word(lane)): _lane(lane, counts, now) for lane in Lane},
-            integrations=_integrations(counts, names),
+            integrations=_integrations(counts, names, await self._store.doubted(), self._confirmed),
             pages=pages,
             in_flight=sum(counts.in_flight.values()),
             dead_letters=sum(counts.dead.values()),
@@ -255,7 +260,9 @@ def _lane(lane: Lane, counts: Counts, now: Instant) -> LaneAnswer:
     )
 
 
-def _integrations(counts: Counts, names: Mapping[str, str]) -> tuple[IntegrationAnswer, ...]:
+def _integrations(
+    counts: Counts, names: Mapping[str, str], doubted: Mapping[str, int], confirmed: Callable[[str], str]
+) -> tuple[IntegrationAnswer, ...]:
     return tuple(
         IntegrationAnswer(
             name=name,
@@ -265,6 +272,8 @@ def _integrations(counts: Counts, names: Mapping[str, str]) -> tuple[Integration
             open=sum(
                 count for kind, count in counts.pages.items() if kind.integration == id_ and kind.delivered == "open"
             ),
+            unconfirmed=doubted.get(id_, 0),
+            confirmation=confirmed(id_),
         )
         for id_, name in sorted(names.items(), key=lambda item: item[1])
     )

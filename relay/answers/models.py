@@ -63,6 +63,35 @@ class PageLine(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it is the storm page of its integration, that new pages are folded into when there are too many."""
     folded: str | None = None
     """The storm page that its alerts were folded into."""
+    incident: str | None = None
+    """Id of its incident at PagerDuty, where that is known."""
+    incident_number: int | None = None
+    incident_url: str | None = None
+    acknowledged_by: str = ""
+    """Who has it at PagerDuty; "" for nobody."""
+    acknowledged_at: str | None = None
+    assignees: tuple[str, ...] = ()
+    """To whom PagerDuty assigned it, as last heard."""
+    elsewhere_at: str | None = None
+    """When its incident was closed at PagerDuty, and not by the relay."""
+    elsewhere_by: str = ""
+    """Who did that; "" for a timer or an automation."""
+
+
+class ActAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody did about a page at PagerDuty."""
+
+    at: str | None
+    kind: str
+    """acknowledged, resolved, merged, reassigned, annotated ... (docs/http-api.md lists them)."""
+    who: str
+    """"" for nobody that is named: a timer, a rule."""
+    incident: str
+    url: str
+    words: str
+    """What was said: a note, to whom it is assigned."""
+    ignored: str
+    """Why it changed nothing of the page; "" where it counted."""
 
 
 class MemberAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,6 +151,10 @@ class PageAnswer(PageLine, frozen=True, kw_only=True):
     """Newest first; at most 100."""
     event: Mapping[str, Any] | None
     """The event as last sent, without the routing key."""
+    confirmed_at: str | None = None
+    """When PagerDuty was first known to have an incident for its last trigger."""
+    acts: tuple[ActAnswer, ...] = ()
+    """What people and timers did about it at PagerDuty, newest last; the last 50."""
 
 
 class DecisionAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,6 +207,10 @@ class IntegrationAnswer(msgspec.Struct, frozen=True, kw_only=True):
     dead_letters: int
     open: int
     """Pages that PagerDuty holds open here; one that went to its fallback counts at the fallback."""
+    unconfirmed: int = 0
+    """Pages that may be open, and for which PagerDuty showed no incident in time."""
+    confirmation: str = ""
+    """Whether that is looked after: `on` or `off`, and by what or why not; "" where that is not known."""
 
 
 class SourceAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,13 +6,14 @@ from typing import Any
 import msgspec
 
 from relay.alert import Instant
-from relay.answers.models import AttemptAnswer, DecisionAnswer, MemberAnswer, PageAnswer, PageLine
+from relay.answers.models import ActAnswer, AttemptAnswer, DecisionAnswer, MemberAnswer, PageAnswer, PageLine
 from relay.answers.words import UNKNOWN, Standing, clock, lane, state, why
 from relay.decision import Decision
 from relay.page import Page, short_id
 from relay.rules.classify import CUT_OFF, TRUNCATED
 from relay.rules.ladder import rung
 from relay.rules.ledger import Attempt, Shown
+from relay.rules.news import Returned
 from relay.rules.view import member
 from relay.store import Entry, Known, Seen
 
@@ -26,7 +27,12 @@ def line(page: Page, integration: str, now: Instant, standing: Standing = UNKNOW
 
 
 def page(
-    seen: Seen, attempts: Sequence[Attempt], integration: str, now: Instant, standing: Standing = UNKNOWN
+    seen: Seen,
+    attempts: Sequence[Attempt],
+    integration: str,
+    now: Instant,
+    standing: Standing = UNKNOWN,
+    acts: Sequence[Returned] = (),
 ) -> PageAnswer:
     """Show a page with everything that is known of it."""
     firing = [one for one in seen.members if one.member.firing]
@@ -38,6 +44,8 @@ def page(
         members=tuple(map(_member, seen.members)),
         attempts=tuple(map(_attempt, attempts)),
         event=None if event is None else msgspec.json.decode(event),
+        confirmed_at=clock(seen.page.confirmed_at),
+        acts=tuple(map(_act, acts)),
     )
 
 
@@ -128,6 +136,14 @@ def _line(page: Page, integration: str, now: Instant, standing: Standing) -> dic
         "successor": None if page.successor is None else short_id(page.successor),
         "storm": page.storm,
         "folded": None if page.folded is None else short_id(page.folded),
+        "incident": page.incident or None,
+        "incident_number": page.incident_number or None,
+        "incident_url": page.incident_url or None,
+        "acknowledged_by": page.acknowledged_by,
+        "acknowledged_at": clock(page.acknowledged_at),
+        "assignees": page.assignees,
+        "elsewhere_at": clock(page.elsewhere_at),
+        "elsewhere_by": page.elsewhere_by,
     }
 
 
@@ -150,6 +166,18 @@ def _member(shown: Shown) -> MemberAnswer:
         since=clock(alert.starts_at),
         joined_at=clock(row.joined_at),
         ended_at=None if row.firing else clock(alert.ends_at),
+    )
+
+
+def _act(act: Returned) -> ActAnswer:
+    return ActAnswer(
+        at=clock(act.at),
+        kind=act.kind,
+        who=act.who,
+        incident=act.incident,
+        url=act.url,
+        words=act.words,
+        ignored=act.ignored,
     )
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from relay.alert import HOUR, MINUTE, SECOND, Duration, Instant, moment
 from relay.page import Do, Lane, Page, State, Wanted, short_id
 from relay.rules.ladder import FALLBACK_AFTER, Barred
-from relay.rules.pages import CARRIES, LIVE, SPACING, next_step
+from relay.rules.pages import CARRIES, LIVE, NEVER, SPACING, next_step, reopens_at, respected
 
 
 class PageState(StrEnum):
@@ -107,7 +107,8 @@ def why(page: Page, now: Instant, standing: Standing = UNKNOWN) -> str:
         since = max((line.at for line in page.lines), default=0)
         return f"an event is on its way to PagerDuty, since {clock(since)}"
     if page.lane is not None:
-        return "; ".join(filter(None, (_waits(page, now, standing), rungs(page), _hindrance(page, now, standing))))
+        said = _waits(page, now, standing), doubts(page), rungs(page), _hindrance(page, now, standing)
+        return "; ".join(filter(None, said))
     if kind is PageState.HANDED_OVER:
         heir = f"page {short_id(page.successor)}" if page.successor is not None else "a linked page"
         return f"its alerts moved to {heir}; this one is resolved once PagerDuty has accepted that one"
@@ -116,7 +117,31 @@ def why(page: Page, now: Instant, standing: Standing = UNKNOWN) -> str:
         return f"folded into page {short_id(page.folded)}{because}; its alerts stand there"
     if kind is PageState.SUPERSEDED and page.last_error:
         return f"it resolved before PagerDuty took its page ({page.last_error}): nobody was paged"
-    return "; ".join(filter(None, (_STANDS[kind], rungs(page), _hindrance(page, now, standing))))
+    if kind is PageState.CLOSED_ELSEWHERE:
+        return _closed_elsewhere(page)
+    return "; ".join(filter(None, (_STANDS[kind], doubts(page), rungs(page), _hindrance(page, now, standing))))
+
+
+def doubts(page: Page) -> str:
+    """Say that PagerDuty took a page and seems to have made no incident of it; "" where that is not so."""
+    if page.confirmed_at or not page.doubted_at or page.delivered not in LIVE:
+        return ""
+    said = f"PagerDuty took its trigger at {clock(page.triggered_at)} and showed no incident for it"
+    if page.last_sent_at > page.doubted_at:
+        return f"{said}, so that it was sent again at {clock(page.last_sent_at)}: look whether anybody was called"
+    return f"{said} by {clock(page.doubted_at)}: look whether anybody was called"
+
+
+def _closed_elsewhere(page: Page) -> str:
+    by = page.elsewhere_by or "a timer or an automation"
+    closed = f"it fires, and {by} closed its incident at PagerDuty at {clock(page.elsewhere_at)}"
+    if respected(page):
+        return f"{closed}: it stays closed until all of it is resolved, since its route says on_pd_resolve: respect"
+    at = reopens_at(page)
+    if at == NEVER:
+        at = page.last_sent_at + page.repeat_interval
+        return f"{closed}; it is opened again when it is next heard of, not before {clock(at)}, or when an alert joins"
+    return f"{closed}; it is opened again at {clock(at)}"
 
 
 def rungs(page: Page) -> str:
@@ -167,7 +192,6 @@ _STANDS = {
     PageState.MUTED: "all that fires is suppressed, so nothing is sent; each alert says by what",
     PageState.WAITING: "something fires; it is not queued, and is looked at again with the next message",
     PageState.OPEN: "open at PagerDuty, which shows what fires",
-    PageState.CLOSED_ELSEWHERE: "it fires and was closed at PagerDuty; it is opened again when it is next heard of",
     PageState.CLOSING: "nothing fires; its resolve is not queued",
     PageState.SUPERSEDED: "it resolved before its page was ever sent: nobody was paged",
     PageState.CLOSED: "nothing fires, and PagerDuty knows it is over",

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from relay.answers import (
+    ActAnswer,
     AttemptAnswer,
     DecisionAnswer,
     ExplainAnswer,
@@ -16,6 +17,7 @@ from relay.answers import (
 _ALERTS = 20
 """Alerts of a page that are listed."""
 _ATTEMPTS = 10
+_ACTS = 20
 _LABELS = 160
 """Characters of an alert's labels that are shown."""
 
@@ -71,6 +73,8 @@ def _page(page: PageAnswer) -> list[str]:
         ("opened", page.opened_at),
         ("last sent", page.last_sent_at),
         ("last heard", page.heard_at),
+        ("incident", _incident(page)),
+        ("taken by", _had(page)),
         ("closed", page.closed_at),
         ("due", f"{page.due_at} in lane {page.lane}" if page.due_at else None),
         ("last error", page.last_error),
@@ -83,6 +87,8 @@ def _page(page: PageAnswer) -> list[str]:
     lines += _columns([_member(member) for member in page.members[:_ALERTS]])
     if len(page.members) > _ALERTS:
         lines.append(f"    and {page.firing + page.resolved - _ALERTS} more")
+    if page.acts:
+        lines += ["  at PagerDuty, newest last:", *_columns([_act(one) for one in page.acts[-_ACTS:]])]
     if page.attempts:
         lines += ["  attempts, newest first:", *_columns([_attempt(one) for one in page.attempts[:_ATTEMPTS]])]
     return lines
@@ -90,6 +96,22 @@ def _page(page: PageAnswer) -> list[str]:
 
 def _rung(page: PageAnswer) -> str | None:
     return f"on the {page.rung} rung of the delivery ladder" if page.rung else None
+
+
+def _incident(page: PageAnswer) -> str | None:
+    number = f"#{page.incident_number}" if page.incident_number else page.incident
+    return " ".join(filter(None, (number, page.incident_url))) or None
+
+
+def _had(page: PageAnswer) -> str | None:
+    if page.acknowledged_by:
+        return f"{page.acknowledged_by}, acknowledged at {page.acknowledged_at}"
+    return f"nobody; assigned to {', '.join(page.assignees)}" if page.assignees else None
+
+
+def _act(act: ActAnswer) -> tuple[str, ...]:
+    ignored = f"(changed nothing: {act.ignored})" if act.ignored else ""
+    return (act.at or "", act.kind, act.who, " ".join(filter(None, (act.words, ignored))))
 
 
 def _in_step(page: PageAnswer) -> str:

@@ -22,7 +22,7 @@ from relay.binding import rekeyed
 from relay.changes import Changes
 from relay.config import Loaded, load, recognise, remembered
 from relay.dispatcher import Dispatcher
-from relay.errors import Problem
+from relay.errors import Problem, RelayError
 from relay.intake import Intake
 from relay.letters import Letters
 from relay.logs import Log
@@ -32,6 +32,7 @@ from relay.pagerduty.events import EventSender
 from relay.pausing import Pausing
 from relay.recall import Recall
 from relay.rendering import Renderer, read_sources
+from relay.returns import Returns
 from relay.rollcall import RollCall
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import Posted, Silence
@@ -51,6 +52,12 @@ NOON = instant(datetime(2026, 11, 23, 12, tzinfo=UTC))
 """A Monday."""
 PATIENCE = 20.0
 """Seconds of a real clock for anything that happens at one instant of the other."""
+
+
+class Unknown(RelayError):
+    """What PagerDuty's REST API answers for an incident that is not there."""
+
+    reason = "not_found"
 
 
 @dataclass
@@ -75,6 +82,7 @@ class Relay:
     silencer: Silencer = field(init=False)
     storms: Storms = field(init=False)
     pausing: Pausing = field(init=False)
+    returns: Returns = field(init=False)
     changes: Changes = field(init=False)
     answers: Answers = field(init=False)
     recall: Recall = field(init=False)
@@ -234,12 +242,20 @@ class Relay:
             before = len(self.sandbox.requests)
             await self.scheduler.tick()
             await self.pausing.tick()
+            await self.returns.tick()
             await self._delivered()
             await self.changes.tick()
             await self.changes.settled()
             due = await self._due()
             if len(self.sandbox.requests) == before and (due is None or due > self.now):
                 return
+
+    async def keys_of(self, incident: str) -> list[str]:
+        """Say the dedup keys of an incident's alerts, as PagerDuty's REST API does."""
+        found = self.sandbox.incidents.named(incident)
+        if found is None:
+            raise Unknown(f"there is no incident {incident}")
+        return [alert.dedup_key for alert in found.alerts]
 
     async def _disturb(self) -> None:
         if self.restless:
@@ -354,6 +370,15 @@ class Relay:
         await self.storms.resume(self.store, self.book, self.now)
         self.scheduler = Scheduler(self.store, self.book, recall, steady=self.clock, **clocks)
         self.intake = Intake(self.store, self.book, recall, changed=self.changes.made, **clocks)
+        self.returns = Returns(
+            self.store,
+            clock=self.clock,
+            changed=self.dispatcher.wake,
+            asks=lambda: self.book.rules.account.api,
+            keys=self.keys_of,
+            metrics=metrics,
+            log=log,
+        )
         self.answers = Answers(
             self.store,
             lambda: self.book,
@@ -392,6 +417,8 @@ class Relay:
             refresh_metrics=nothing,
             log=log,
             pausing=lambda: self.pausing,
+            returns=lambda: self.returns,
+            webhook_secrets=lambda: self.loaded.account.webhook_secrets,
             sources=lambda: self.loaded.rules.sources,
             routing_keys=RoutingKeys(lambda: self.loaded).find,
             letters=lambda: Letters(self.store, clock=self.clock, wake=self.dispatcher.wake, log=log),
