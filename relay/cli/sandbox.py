@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import signal
+import ssl
 from pathlib import Path
 
 import click
 from aiohttp import web
 
-from relay.sandbox.app import make_app
+from relay.sandbox.app import SANDBOX, make_app
+from relay.sandbox.certificate import NoCertificate, own
 from relay.sandbox.state import Settings
 
 
@@ -37,6 +39,15 @@ from relay.sandbox.state import Settings
 @click.option(
     "--incident-key", is_flag=True, help="Give incidents of events an incident_key, which PagerDuty does not."
 )
+@click.option(
+    "--webhook-ca", type=click.Path(dir_okay=False, exists=True, path_type=Path), help="Trust this certificate there."
+)
+@click.option(
+    "--https",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Speak TLS, with a self-made certificate that is kept in this folder.",
+)
 @click.option("--acknowledgement-timeout", type=click.IntRange(1), metavar="SECONDS", help="Of each service.")
 @click.option("--auto-resolve-timeout", type=click.IntRange(1), metavar="SECONDS", help="Of each service.")
 def sandbox(
@@ -52,6 +63,8 @@ def sandbox(
     secret_files: tuple[Path, ...],
     pace: float,
     incident_key: bool,
+    webhook_ca: Path | None,
+    folder: Path | None,
     acknowledgement_timeout: int | None,
     auto_resolve_timeout: int | None,
 ) -> None:
@@ -66,12 +79,13 @@ def sandbox(
         webhook_url=webhook_url,
         webhook_secrets=(*secrets, *(file.read_text().strip() for file in secret_files)),
         webhook_pace=pace,
+        webhook_ca=webhook_ca,
         show_incident_key=incident_key,
         acknowledgement_timeout=acknowledgement_timeout,
         auto_resolve_timeout=auto_resolve_timeout,
     )
     host, port = _address(listen_address)
-    asyncio.run(_serve(settings, host, port))
+    asyncio.run(_serve(settings, host, port, folder))
 
 
 def _named(keys: tuple[str, ...]) -> dict[str, str]:
@@ -99,23 +113,37 @@ def _address(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-async def _serve(settings: Settings, host: str, port: int) -> None:
+async def _serve(settings: Settings, host: str, port: int, folder: Path | None) -> None:
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    runner = web.AppRunner(make_app(settings), access_log=None, shutdown_timeout=1.0)
+    tls, cert = _tls(folder, host)
+    app = make_app(settings)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(runner.cleanup)
-        await _listen(runner, host, port)
+        await _listen(runner, host, port, tls)
         shown, taken = runner.addresses[0][:2]
-        url = f"http://[{shown}]:{taken}" if ":" in shown else f"http://{shown}:{taken}"
-        click.echo(f"PagerDuty sandbox listens on {url} (events go to {url}/v2/enqueue)")
+        scheme = "http" if tls is None else "https"
+        url = f"{scheme}://[{shown}]:{taken}" if ":" in shown else f"{scheme}://{shown}:{taken}"
+        app[SANDBOX].account.origin = url
+        trusted = f"; its certificate is {cert}" if cert else ""
+        click.echo(f"PagerDuty sandbox listens on {url} (events go to {url}/v2/enqueue){trusted}")
         await stop.wait()
 
 
-async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
+def _tls(folder: Path | None, host: str) -> tuple[ssl.SSLContext | None, Path | None]:
+    if folder is None:
+        return None, None
     try:
-        await web.TCPSite(runner, host or None, port).start()
+        return own(folder, host)
+    except NoCertificate as error:
+        raise click.ClickException(f"no certificate for --https: {error}") from error
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int, tls: ssl.SSLContext | None) -> None:
+    try:
+        await web.TCPSite(runner, host or None, port, ssl_context=tls).start()
     except OSError as error:
         raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror or error}") from error

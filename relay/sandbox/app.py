@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from relay.sandbox import rest_routes, screens
+from relay.sandbox import acts, rest_routes, screens
 from relay.sandbox.courier import Courier
 from relay.sandbox.faults import Fault, WebhookFault
-from relay.sandbox.incidents import SandboxAlert
+from relay.sandbox.incidents import Incident
 from relay.sandbox.rest import Handler
 from relay.sandbox.state import ALERT_PATH, CHANGE_PATH, Answer, Sandbox, Settings
 
@@ -34,8 +34,9 @@ def make_app(settings: Settings | None = None, *, sandbox: Sandbox | None = None
         [
             web.post(ALERT_PATH, enqueue),
             web.post(CHANGE_PATH, enqueue),
-            web.get("/", alerts_page),
-            web.get("/alerts/{number:[0-9]+}", alert_page),
+            web.get("/", incidents_page),
+            web.get("/alerts/{number:[0-9]+}", incident_page),
+            web.post("/alerts/{number:[0-9]+}/{act}", act),
             web.get("/sandbox/healthz", healthz),
             web.get("/sandbox/alerts.json", alerts_json),
             web.get("/sandbox/alerts/{number:[0-9]+}.json", alert_json),
@@ -68,14 +69,21 @@ async def enqueue(request: web.Request) -> web.StreamResponse:
     return _response(answer)
 
 
-async def alerts_page(request: web.Request) -> web.Response:
-    """Show open and past alerts to people."""
-    return _html(screens.alerts(request.app[SANDBOX]))
+async def incidents_page(request: web.Request) -> web.Response:
+    """Show open and past incidents to people."""
+    return _html(screens.incidents(request.app[SANDBOX]))
 
 
-async def alert_page(request: web.Request) -> web.Response:
+async def incident_page(request: web.Request) -> web.Response:
     """Show one incident about as PagerDuty would."""
-    return _html(screens.alert(request.app[SANDBOX], _asked_for(request)))
+    return _html(screens.incident(request.app[SANDBOX], _asked_for(request)))
+
+
+async def act(request: web.Request) -> web.Response:
+    """Do what a person did on an incident's page."""
+    incident, form = _asked_for(request), await request.post()
+    acts.perform(request.app[SANDBOX], incident, request.match_info["act"], form)
+    raise web.HTTPSeeOther("/" if form.get("back") == "/" else f"/alerts/{incident.number}")
 
 
 async def healthz(request: web.Request) -> web.Response:
@@ -95,7 +103,10 @@ async def alerts_json(request: web.Request) -> web.Response:
 
 async def alert_json(request: web.Request) -> web.Response:
     """Show one incident with its first and its latest trigger."""
-    alert = _asked_for(request)
+    incident = _asked_for(request)
+    if not incident.alerts:
+        raise web.HTTPNotFound(text="The alerts of this incident were merged into another.")
+    alert = incident.alerts[0]
     return _json({**alert.as_json(), "event": alert.event, "latest": alert.latest})
 
 
@@ -187,12 +198,11 @@ async def _pass_time(sandbox: Sandbox) -> None:
         sandbox.incidents.tick()
 
 
-def _asked_for(request: web.Request) -> SandboxAlert:
+def _asked_for(request: web.Request) -> Incident:
     incident = request.app[SANDBOX].incidents.numbered(int(request.match_info["number"]))
-    alert = incident.alerts[0] if incident and incident.alerts else None
-    if alert is None:
+    if incident is None:
         raise web.HTTPNotFound(text="There is no such incident (or it was forgotten).")
-    return alert
+    return incident
 
 
 def _response(answer: Answer) -> web.Response:
@@ -234,7 +244,7 @@ def _html(page: str) -> web.Response:
         content_type="text/html",
         charset="utf-8",
         headers={
-            "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+            "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'",
             "Cache-Control": "no-store",
             "Referrer-Policy": "no-referrer",
         },

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 import uuid
 from collections import deque
 from dataclasses import dataclass, field
@@ -69,8 +70,13 @@ class Courier:
 
     async def start(self) -> None:
         """Begin to deliver."""
-        timeout = aiohttp.ClientTimeout(total=self._sandbox.settings.webhook_timeout)
-        self._session = aiohttp.ClientSession(timeout=timeout, headers={"User-Agent": "PagerDuty-Webhook/V3.0"})
+        settings = self._sandbox.settings
+        trusted = None if settings.webhook_ca is None else ssl.create_default_context(cafile=settings.webhook_ca)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=trusted or True),
+            timeout=aiohttp.ClientTimeout(total=settings.webhook_timeout),
+            headers={"User-Agent": "PagerDuty-Webhook/V3.0"},
+        )
         self._sandbox.incidents.listeners.append(self._tell)
         self._sandbox.subscriptions.removed.append(self._forget)
 

@@ -77,8 +77,18 @@ class Incident:
 
     @property
     def severity(self) -> str:
-        """Of the alert that was triggered last."""
-        return max(self.alerts, key=lambda alert: alert.updated_at).severity if self.alerts else "info"
+        """Of the alert that opened it, as it is now."""
+        return self.alerts[0].severity if self.alerts else ""
+
+    @property
+    def triggers(self) -> int:
+        """How often its alerts were triggered."""
+        return sum(alert.triggers for alert in self.alerts)
+
+    @property
+    def summary(self) -> str:
+        """What is shown of it: the latest summary of the alert that opened it."""
+        return self.alerts[0].summary if self.alerts else self.title
 
 
 @dataclass(slots=True)

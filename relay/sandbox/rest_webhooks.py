@@ -1,5 +1,6 @@
 """The REST API's doors for webhook subscriptions; a secret is shown once, when it is made."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,6 +10,7 @@ from relay.sandbox.rest import Call, invalid, not_found
 from relay.sandbox.shapes import Shape
 from relay.sandbox.subscriptions import Subscription
 
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t -~]*")
 _FILTERS = ("account_reference", "service_reference", "team_reference")
 
 
@@ -97,7 +99,10 @@ def _headers(given: object) -> dict[str, str]:
         return {}
     if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
         raise invalid("Custom headers must be an array of names and values")
-    return {str(each.get("name")): str(each.get("value")) for each in given}
+    headers = {str(each.get("name")): str(each.get("value")) for each in given}
+    if len(headers) < len(given) or not all(_HEADER.fullmatch(f"{name}: {value}") for name, value in headers.items()):
+        raise invalid("Custom headers must have names of their own, and values of one line")
+    return headers
 
 
 def _shape(call: Call, subscription: Subscription) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The stand-in's two screens: all alerts, and one incident about as PagerDuty would show it."""
+"""The stand-in's two screens: all incidents, and one of them about as PagerDuty would show it."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -6,27 +6,43 @@ from urllib.parse import urlsplit
 
 import jinja2
 
-from relay.sandbox.incidents import SandboxAlert
+from relay.sandbox.incidents import Incident
 from relay.sandbox.state import Sandbox
 
 _SHOWN = 100
 
 
-def alerts(sandbox: Sandbox) -> str:
-    """Return the page of open and past alerts and the last requests."""
-    return _PAGES.get_template("alerts.html").render(
+def incidents(sandbox: Sandbox) -> str:
+    """Return the page of open and past incidents and the last requests."""
+    known = sandbox.incidents.all
+    open_ = [incident for incident in reversed(known) if incident.open]
+    past = sorted((incident for incident in known if not incident.open), key=_ended, reverse=True)
+    return _PAGES.get_template("incidents.html").render(
         now=sandbox.now(),
-        open=sandbox.open_alerts,
-        past=sandbox.past_alerts[:_SHOWN],
-        past_count=len(sandbox.past_alerts),
+        open=open_[:_SHOWN],
+        open_count=len(open_),
+        past=past[:_SHOWN],
+        past_count=len(past),
+        users=sandbox.account.users,
         requests=sandbox.requests[: -_SHOWN - 1 : -1],
         faults=[(fault, sandbox.shown_fault(fault)) for fault in sandbox.faults.listed()],
     )
 
 
-def alert(sandbox: Sandbox, alert: SandboxAlert) -> str:
-    """Return the page of one incident."""
-    return _PAGES.get_template("alert.html").render(now=sandbox.now(), alert=alert)
+def incident(sandbox: Sandbox, incident: Incident) -> str:
+    """Return the page of one incident, with what a person can do."""
+    others = [other for other in reversed(sandbox.incidents.all) if other.open and other is not incident]
+    return _PAGES.get_template("incident.html").render(
+        now=sandbox.now(),
+        incident=incident,
+        users=sandbox.account.users,
+        actor=incident.assignees[0] if incident.assignees else None,
+        others=others[:_SHOWN],
+    )
+
+
+def _ended(incident: Incident) -> float:
+    return incident.resolved_at or 0.0
 
 
 def clock(at: float) -> str:

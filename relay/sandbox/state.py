@@ -54,6 +54,8 @@ class Settings:
     """Factor on the gaps between two attempts, and on how long they go on."""
     webhook_timeout: float = 5.0
     """Seconds in which a webhook has to be answered."""
+    webhook_ca: Path | None = None
+    """Trust this certificate where webhooks go to https; none: those that the system trusts."""
     show_incident_key: bool = False
     """Give incidents of the Events API an incident_key; PagerDuty's have none."""
     acknowledgement_timeout: int | None = None
