@@ -16,6 +16,7 @@ COMMANDS = {
     "resume": "relay.cli.pause:resume",
     "backup": "relay.cli.backup:backup",
     "send-test": "relay.cli.send_test:send_test",
+    "pagerduty": "relay.cli.pagerduty:pagerduty",
     "sandbox": "relay.cli.sandbox:sandbox",
     "demo": "relay.cli.demo:demo",
 }

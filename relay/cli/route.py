@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -28,7 +28,7 @@ def route() -> None:
 @click.argument("labels", nargs=-1, metavar="LABEL=VALUE...")
 def test(file: str, verify: str | None, tree: bool, labels: tuple[str, ...]) -> None:
     """Print the receivers of an alert with these labels, joined by commas, in the order of the tree."""
-    alert = _labels(labels)
+    alert = labels_of(labels)
     root = _tree_of(Path(file))
     matched = Router(root).match(alert)
     if tree:
@@ -43,7 +43,8 @@ def test(file: str, verify: str | None, tree: bool, labels: tuple[str, ...]) -> 
         sys.exit(1)
 
 
-def _labels(pairs: tuple[str, ...]) -> dict[str, str]:
+def labels_of(pairs: Sequence[str]) -> dict[str, str]:
+    """Read labels as people write them, `name=value`; a UsageError says what is wrong."""
     labels = {}
     for pair in pairs:
         try:

@@ -38,12 +38,12 @@ def send_test(config_file: str, receiver: str, severity: str) -> None:
     Exit status 1 if one of them was not accepted, or could not be resolved.
     """
     loaded = _loaded(Path(config_file))
-    sent = asyncio.run(_send_all(_entries(loaded, receiver), Severity(severity)))
+    sent = asyncio.run(_send_all(entries_of(loaded, receiver), Severity(severity)))
     sys.exit(0 if sent else 1)
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class Entry:
     """One pagerduty_configs entry, as people name it, and its key."""
 
     name: str
@@ -57,7 +57,8 @@ def _loaded(path: Path) -> Loaded:
         raise click.ClickException(str(error)) from None
 
 
-def _entries(loaded: Loaded, name: str) -> tuple[_Entry, ...]:
+def entries_of(loaded: Loaded, name: str) -> tuple[Entry, ...]:
+    """Return the PagerDuty entries of a receiver; ends the command where there is none."""
     rules = loaded.rules
     receiver = rules.receivers.get(name)
     if receiver is None:
@@ -65,12 +66,12 @@ def _entries(loaded: Loaded, name: str) -> tuple[_Entry, ...]:
     if not receiver.targets:
         raise click.ClickException(f"receiver {name!r} has no pagerduty_configs: it pages nobody")
     return tuple(
-        _Entry(f"{name} #{target.index + 1}", loaded.keys[rules.integrations[target.integration].key_id])
+        Entry(f"{name} #{target.index + 1}", loaded.keys[rules.integrations[target.integration].key_id])
         for target in receiver.targets
     )
 
 
-async def _send_all(entries: Sequence[_Entry], severity: Severity) -> bool:
+async def _send_all(entries: Sequence[Entry], severity: Severity) -> bool:
     sender = EventSender({entry.key.id: entry.key for entry in entries}.get)
     await sender.start()
     try:
@@ -79,20 +80,21 @@ async def _send_all(entries: Sequence[_Entry], severity: Severity) -> bool:
         await sender.close()
 
 
-async def _send(sender: EventSender, entry: _Entry, severity: Severity) -> bool:
+async def _send(sender: EventSender, entry: Entry, severity: Severity) -> bool:
     dedup_key = f"pagerelay-send-test-{uuid.uuid4()}"
-    opened = await sender.send(_page(entry, dedup_key, severity), entry.key.id)
-    click.echo(f"{entry.name}: trigger: {_said(opened)} (dedup_key {dedup_key})")
+    opened = await sender.send(marked_page(entry, dedup_key, severity), entry.key.id)
+    click.echo(f"{entry.name}: trigger: {said(opened)} (dedup_key {dedup_key})")
     if not isinstance(opened, Delivered) and not (isinstance(opened, Retry) and opened.ambiguous):
         return False
-    closed = await _resolve(sender, entry, dedup_key)
-    click.echo(f"{entry.name}: resolve: {_said(closed)}")
+    closed = await resolved(sender, entry, dedup_key)
+    click.echo(f"{entry.name}: resolve: {said(closed)}")
     if not isinstance(closed, Delivered):
         click.echo(f"{entry.name}: the test page may still be open: resolve {dedup_key} at PagerDuty by hand", err=True)
     return isinstance(opened, Delivered) and isinstance(closed, Delivered)
 
 
-async def _resolve(sender: EventSender, entry: _Entry, dedup_key: str) -> Outcome:
+async def resolved(sender: EventSender, entry: Entry, dedup_key: str) -> Outcome:
+    """Resolve a page, in several tries if need be; return what the last one came to."""
     for attempt in range(_RESOLVES):
         await asyncio.sleep(_BETWEEN * 2**attempt)
         outcome = await sender.send(Event(Action.RESOLVE, dedup_key), entry.key.id)
@@ -101,7 +103,8 @@ async def _resolve(sender: EventSender, entry: _Entry, dedup_key: str) -> Outcom
     return outcome
 
 
-def _page(entry: _Entry, dedup_key: str, severity: Severity) -> Event:
+def marked_page(entry: Entry, dedup_key: str, severity: Severity) -> Event:
+    """Make a trigger that says at first sight that it is a test."""
     return Event(
         Action.TRIGGER,
         dedup_key,
@@ -113,7 +116,8 @@ def _page(entry: _Entry, dedup_key: str, severity: Severity) -> Event:
     )
 
 
-def _said(outcome: Outcome) -> str:
+def said(outcome: Outcome) -> str:
+    """Say what an attempt came to."""
     if isinstance(outcome, Delivered):
         return "accepted (HTTP 202)"
     return f"NOT accepted: {outcome.reason}: {outcome.message}"

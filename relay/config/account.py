@@ -7,6 +7,7 @@ from relay.config import schema
 from relay.config.problems import Problems
 from relay.config.secrets import SecretReader
 from relay.config.yaml import Path
+from relay.rules.confirming import NEITHER
 from relay.rules.quoting import go_quote
 from relay.rules.ruleset import Account
 from relay.secret import Secret
@@ -31,6 +32,7 @@ def read_account(config: schema.Config, problems: Problems, secrets: SecretReade
     signing = tuple(_webhook_secrets(spec, problems, secrets))
     token = _api_token(spec, problems, secrets)
     _check_hours(config, problems)
+    _check_resending(spec, problems)
     if spec.from_ and "@" not in spec.from_:
         problems.error(("pagerduty", "from"), "must be the e-mail address of a PagerDuty user: acts count as theirs")
     account = Account(
@@ -66,21 +68,28 @@ def _api_token(spec: schema.Account, problems: Problems, secrets: SecretReader) 
     if spec.api_token is not None and spec.api_token_file is not None:
         problems.error(here, "at most one of api_token & api_token_file must be configured", key=True)
     if spec.api_token_file is not None:
-        return secrets.file(spec.api_token_file, here, "the REST API token", _token_fault)
+        return secrets.file(spec.api_token_file, here, "the REST API token", token_fault)
     if spec.api_token is None:
         return None
     token = secrets.value(spec.api_token, ("pagerduty", "api_token"))
-    if token is not None and (fault := _token_fault(token.reveal())):
+    if token is not None and (fault := token_fault(token.reveal())):
         problems.error(("pagerduty", "api_token"), fault)
         return None
     return token
 
 
-def _token_fault(token: str) -> str:
+def token_fault(token: str) -> str:
     """Say what is wrong with a token, without showing it; "" if nothing is."""
     if not token or not token.isascii() or not token.isprintable() or " " in token:
         return "a REST API token is one line of ASCII without blanks"
     return ""
+
+
+def _check_resending(spec: schema.Account, problems: Problems) -> None:
+    heard = spec.webhook_secrets or spec.webhook_secret_files or spec.api_token or spec.api_token_file
+    if spec.resend_unconfirmed and not (heard and spec.confirm_within):
+        because = NEITHER if spec.confirm_within else "pagerduty.confirm_within is 0"
+        problems.warn(("pagerduty", "resend_unconfirmed"), f"nothing is sent again: {because}")
 
 
 def _check_hours(config: schema.Config, problems: Problems) -> None:

@@ -3,12 +3,13 @@
 The shapes are those of PagerDuty's OpenAPI document (github.com/PagerDuty/api-schema, reference/REST).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
-from relay.alert import Instant, instant
+from relay.alert import Instant, instant, moment
 
 EVENTS_V2 = "events_api_v2_inbound_integration"
 """The type of an integration that takes Events API v2 events."""
@@ -66,6 +67,8 @@ class Incident(msgspec.Struct, frozen=True):
     """Who changed it: the name of a person, a service or an integration."""
     assigned: tuple[str, ...]
     """Names of those it is assigned to."""
+    changed_by_type: str = ""
+    """What that is, in PagerDuty's words: `user_reference` for a person."""
 
 
 class OpenAlert(msgspec.Struct, frozen=True):
@@ -180,6 +183,20 @@ class Named(msgspec.Struct, frozen=True):
     name: str
 
 
+_TIMES = frozenset({"at", "created_at", "changed_at", "start", "end"})
+
+
+def plain(record: msgspec.Struct) -> dict[str, Any]:
+    """Return what JSON shows of a record: its times in ISO 8601, null where there is none."""
+    found: Mapping[str, Any] = msgspec.to_builtins(record)
+    return {name: (iso(value) or None) if name in _TIMES else value for name, value in found.items()}
+
+
+def iso(at: Instant) -> str:
+    """Write a time as PagerDuty does, in UTC and to the second; "" for none."""
+    return moment(at).isoformat(timespec="seconds").replace("+00:00", "Z") if at else ""
+
+
 def listed(answer: object, name: str) -> list[object]:
     """Return the list under `name` of an answer; [] where there is none."""
     found = _at(answer, name)
@@ -203,6 +220,7 @@ def read_incident(data: object) -> Incident:
         changed_at=time(data, "last_status_change_at"),
         changed_by=text(data, "last_status_change_by", "summary"),
         assigned=tuple(text(one, "assignee", "summary") for one in listed(data, "assignments")),
+        changed_by_type=text(data, "last_status_change_by", "type"),
     )
 
 

@@ -3,17 +3,16 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from datetime import UTC
 from hashlib import blake2b
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from aiocache import SimpleMemoryCache
 
-from relay.alert import Instant, moment
+from relay.alert import Instant
 from relay.logs import Log
 from relay.metrics import Metrics
-from relay.pagerduty.calling import Caller, Limits, RestError
+from relay.pagerduty.calling import UNTOLD, Caller, Limits, RestError
 from relay.pagerduty.records import (
     EVENTS_V2,
     AlertKey,
@@ -27,6 +26,7 @@ from relay.pagerduty.records import (
     Schedule,
     Service,
     User,
+    iso,
     listed,
     read_alert,
     read_hook,
@@ -45,6 +45,7 @@ from relay.secret import Secret
 
 __all__ = [
     "EVENTS_V2",
+    "UNTOLD",
     "AlertKey",
     "Hooked",
     "Incident",
@@ -101,6 +102,7 @@ class Rest:
 
         `waits` is told, from a thread, the seconds of each wait for PagerDuty's rate limit; without it the log is.
         """
+        self._account = account
         self._caller = Caller(token, account, metrics=metrics, waits=waits or _logging(log), limits=limits)
         self._cache = SimpleMemoryCache(timeout=0)
         self._looking = asyncio.Lock()
@@ -119,6 +121,11 @@ class Rest:
         """Say whether there is a token, without which nothing can be asked."""
         return self._caller.has_token
 
+    @property
+    def url(self) -> str:
+        """Where it is asked."""
+        return self._account().api_url
+
     # Incidents
 
     async def incident(self, id: str) -> Incident:
@@ -131,13 +138,17 @@ class Rest:
         statuses: Iterable[str] = OPEN,
         keys: Iterable[str] = (),
         services: Iterable[str] = (),
+        limit: int = 0,
         told: Told | None = None,
     ) -> list[Incident]:
         """List incidents of any age: with these statuses, with an alert of one of these dedup keys, of these services.
 
-        Raises RestError where there are more than 10,000: PagerDuty lists no further.
+        Newest first; no more than `limit`, where it is not 0. PagerDuty lists by position: beyond the first hundred
+        one can be missed while others are resolved. Raises RestError where there are more than 10,000: it lists no
+        further.
         """
-        asked = {"statuses[]": list(statuses), "service_ids[]": list(services), "date_range": "all"}
+        asked: dict[str, Any] = {"statuses[]": list(statuses), "service_ids[]": list(services)}
+        asked |= {"date_range": "all", "sort_by": "created_at:desc"}
         found: dict[str, Incident] = {}
         for key in list(keys) or [""]:
             named = {**asked, "incident_key": key} if key else asked
@@ -146,6 +157,8 @@ class Rest:
                 found[incident.id] = incident
                 if told:
                     told(len(found))
+                if len(found) == limit:
+                    return list(found.values())
         return list(found.values())
 
     async def alerts(self, incident: str, *, statuses: Iterable[str] = ()) -> list[IncidentAlert]:
@@ -250,7 +263,7 @@ class Rest:
 
     async def override(self, schedule: str, user: str, start: Instant, end: Instant) -> None:
         """Put a person on call in a schedule from one moment to another, in place of whom it says."""
-        turn = {"start": _iso(start), "end": _iso(end), "user": {"id": user, "type": "user_reference"}}
+        turn = {"start": iso(start), "end": iso(end), "user": {"id": user, "type": "user_reference"}}
         answer = await self._caller.call("POST", f"/schedules/{_id(schedule)}/overrides", body={"overrides": [turn]})
         for one in answer if isinstance(answer, list) else ():
             # One answer for each: {"status": 201, "override": {}} or {"status": 400, "errors": []}.
@@ -359,7 +372,3 @@ def _entity(answer: object, name: str) -> dict[str, Any]:
 
 def _digest(routing_key: str) -> str:
     return blake2b(routing_key.encode(), digest_size=16).hexdigest()
-
-
-def _iso(at: Instant) -> str:
-    return moment(at).astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

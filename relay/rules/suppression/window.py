@@ -1,12 +1,13 @@
 """Time windows: an alert outside the hours of its own route is dropped, held until they begin, or pages more mildly."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from relay.alert import Instant, moment
 from relay.event import Severity
 from relay.page import Suppression, SuppressionKind
 from relay.rules.quoting import go_quote
+from relay.rules.ruleset import Route
 from relay.rules.suppression.case import NOTHING, Case, Found
 from relay.rules.windows import Window
 
@@ -35,6 +36,17 @@ def judge(case: Case) -> Found:
         because = f"{_title(*muting)} {ends}; outside: downgrade, so it pages as warning for so long"
         return Found(severity=Severity.WARNING, because=because, again=again)
     return Found(_quiet(case, *muting, _end(mute, active, again), _muting(mute, active, case.joined_at)), again=again)
+
+
+def muted(route: Route, windows: Mapping[str, Window], at: Instant) -> str:
+    """Say what keeps a route's alerts quiet, or milder, at an instant, and how; "" if nothing does."""
+    mute = tuple(windows[name] for name in route.mute_time_intervals)
+    active = tuple(windows[name] for name in route.active_time_intervals)
+    muting = _muting(mute, active, at)
+    if muting is None:
+        return ""
+    ends = _ends(_end(mute, active, _next_edge((*mute, *active), at)))
+    return f"{_title(*muting)} {ends}; outside: {route.outside}"
 
 
 _Muting = tuple[SuppressionKind, Sequence[Window]]
