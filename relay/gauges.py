@@ -43,6 +43,8 @@ class Gauges:
         for integration, name in names.items():
             known = rules.integrations[integration]
             self._metrics.storming(name, on=self._house.storms.lasts(known, self._clock()))
+            confirmation = self._house.confirming.standing.get(integration)
+            self._metrics.confirming(name, on=confirmation is not None and confirmation.since is not None)
         for source, at in self._house.recall.sources.items():
             self._metrics.heard(source, at)
         try:
@@ -63,6 +65,7 @@ class Gauges:
             waiting[int(lane)] += count
         self._metrics.queued(waiting, {int(lane): at for lane, at in counts.oldest.items()}, self._clock())
         self._metrics.held(open_pages, sum(counts.dead.values()), gone)
+        self._metrics.changes_waiting(await self._house.changes.waiting())
         stale = await store.count_stale()
         self._metrics.stale(stale.alerts, stale.pages)
         disk = os.statvfs(self._storage_path)

@@ -14,6 +14,7 @@ from relay.bell import Bell
 from relay.binding import KeyRing
 from relay.changes import Changes
 from relay.config import remembered
+from relay.confirming import Confirming
 from relay.dispatcher import Dispatcher
 from relay.emergency import Emergency
 from relay.evidence import Evidence
@@ -26,6 +27,7 @@ from relay.pagerduty.events import EventSender
 from relay.pagerduty.rest import Rest
 from relay.pausing import EVERYTHING, Pausing
 from relay.pulse import Pulse
+from relay.quieting import Quieting
 from relay.recall import Recall
 from relay.rendering import Renderer
 from relay.returns import Returns
@@ -54,6 +56,8 @@ class House:
     alerts: AlertAnswers
     watchkeeper: Watchkeeper
     evidence: Evidence
+    confirming: Confirming
+    quieting: Quieting
     pausing: Pausing
     letters: Letters
     returns: Returns
@@ -72,6 +76,8 @@ class House:
         self.scheduler.reloaded(book)
         self.watchkeeper.reloaded(book)
         self.evidence.reloaded(book)
+        self.confirming.reloaded(book)
+        self.quieting.reloaded(book)
         self.pausing.reloaded(book)
 
     def rekeyed(self, integrations: Collection[str]) -> None:
@@ -86,6 +92,8 @@ class House:
         self.scheduler.stop()
         self.returns.stop()
         self.watchkeeper.stop()
+        self.confirming.stop()
+        self.quieting.stop()
         self.pausing.stop()
         self.changes.stop()
 
@@ -164,6 +172,28 @@ def wire(opened: Opened, book: Rulebook, keys: KeyRing, bell: Bell, settings: Se
         metrics=metrics,
         log=log,
     )
+    confirming = Confirming(
+        store,
+        book,
+        rest=opened.rest,
+        find_key=keys.find,
+        clock=clock,
+        wake=dispatcher.wake,
+        metrics=metrics,
+        log=log,
+    )
+    quieting = Quieting(
+        store,
+        book,
+        recall,
+        opened.enquirer,
+        clock=clock,
+        steady=steady,
+        wake=dispatcher.wake,
+        judged=scheduler.nudge,
+        metrics=metrics,
+        log=log,
+    )
     intake = Intake(
         store,
         book,
@@ -206,6 +236,8 @@ def wire(opened: Opened, book: Rulebook, keys: KeyRing, bell: Bell, settings: Se
         trouble=lambda: {**bell.reasons, **sending.emergency.trouble},
         paused=pausing.why,
         barred=dispatcher.barred,
+        confirmed=confirming.of,
+        silenced=quieting.of,
     )
     return House(
         store=store,
@@ -219,6 +251,8 @@ def wire(opened: Opened, book: Rulebook, keys: KeyRing, bell: Bell, settings: Se
         alerts=AlertAnswers(store, lambda: intake.book, lambda: silencer.current, clock=clock),
         watchkeeper=watchkeeper,
         evidence=evidence,
+        confirming=confirming,
+        quieting=quieting,
         pausing=pausing,
         returns=_returns(opened, lambda: intake.book, sundries, changed=changed),
         letters=Letters(store, clock=clock, wake=dispatcher.wake, log=log),

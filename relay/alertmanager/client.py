@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -11,6 +11,7 @@ from typing import TypeVar
 import aiohttp
 import msgspec
 from aiohttp.abc import AbstractResolver
+from msgspec.structs import replace
 
 import relay
 from relay.alert import Duration, Instant, instant
@@ -33,6 +34,7 @@ _HEADERS = {
     "User-Agent": f"pagerelay/{relay.__version__}",
 }
 _ALERTS = "/api/v2/alerts?active=true&silenced=true&inhibited=true&unprocessed=true"
+_ACTIVE = "/api/v2/alerts?active=true&silenced=false&inhibited=false&unprocessed=false"
 _STATUS = "/api/v2/status"
 
 Told = TypeVar("Told")
@@ -49,6 +51,18 @@ class State(msgspec.Struct, frozen=True):
     """Whether there is one among them that was looked for by its labels."""
     uptime: Duration
     """How long it has run, by its own clock."""
+    active: frozenset[str] = frozenset()
+    """Fingerprints of those that nothing mutes there."""
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """One alert as it lists it."""
+
+    fingerprint: str
+    labels: Mapping[str, str]
+    starts_at: Instant
+    receivers: tuple[str, ...]
+    """Names of those it is routed to there."""
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -95,7 +109,7 @@ class AlertmanagerClient:
         """
         try:
             async with self._turns:
-                (known, is_there), _ = await self._get(_address(url, _ALERTS), partial(_read_alerts, wanted=wanted))
+                found, _ = await self._get(_address(url, _ALERTS), partial(_read_alerts, wanted=wanted))
                 started_at, now = await self._get(_address(url, _STATUS), _read_status)
         except _Unusable as unusable:
             return Fault(str(unusable))
@@ -103,11 +117,41 @@ class AlertmanagerClient:
             return Fault(_words(error))
         if now is None:
             return Fault("its answer has no Date, so that its uptime cannot be told")
-        return State(known, is_there, max(instant(now) - started_at, 0))
+        return replace(found, uptime=max(instant(now) - started_at, 0))
+
+    async def listed(self, url: str, fingerprints: Collection[str]) -> tuple[Listed, ...] | Fault:
+        """Ask the Alertmanager at `url` about some of the alerts that nothing mutes there. Its faults do not raise."""
+        try:
+            async with self._turns:
+                found, _ = await self._get(_address(url, _ACTIVE), partial(_read_listed, among=frozenset(fingerprints)))
+        except _Unusable as unusable:
+            return Fault(str(unusable))
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return Fault(_words(error))
+        return found
+
+    async def exchange(
+        self, method: str, url: str, path: str, read: Callable[[bytes], Told], body: bytes | None = None
+    ) -> Told | Fault:
+        """Make a call of the API v2 to the Alertmanager at `url`, with a body of JSON. Its faults do not raise."""
+        try:
+            async with self._turns:
+                found, _ = await self._call(method, _address(url, path), read, body)
+        except _Unusable as unusable:
+            return Fault(str(unusable))
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return Fault(_words(error))
+        return found
 
     async def _get(self, url: str, read: Callable[[bytes], Told]) -> tuple[Told, datetime | None]:
+        return await self._call("GET", url, read)
+
+    async def _call(
+        self, method: str, url: str, read: Callable[[bytes], Told], sent: bytes | None = None
+    ) -> tuple[Told, datetime | None]:
         assert self._session is not None, "start() comes first"
-        async with self._session.get(url, allow_redirects=False) as response:
+        headers = {"Content-Type": "application/json"} if sent is not None else {}
+        async with self._session.request(method, url, data=sent, headers=headers, allow_redirects=False) as response:
             if 300 <= response.status < 400:
                 raise _Unusable(f"HTTP {response.status}, a redirect, which is not followed")
             if response.status != 200:
@@ -135,10 +179,26 @@ class _Unusable(Exception):
 # api/v2/openapi.yaml: gettableAlert and alertmanagerStatus; what is not asked for is skipped.
 
 
+class _Muted(msgspec.Struct, frozen=True, gc=False):
+    state: str = ""
+
+
 class _Alert(msgspec.Struct, gc=False):
     fingerprint: str
     labels: msgspec.Raw
     """Read only where it matters: as Python's own values they would take ten times the room."""
+    status: _Muted = _Muted()
+
+
+class _Receiver(msgspec.Struct, gc=False):
+    name: str
+
+
+class _Listed(msgspec.Struct, gc=False, rename="camel"):
+    fingerprint: str
+    labels: msgspec.Raw
+    starts_at: datetime
+    receivers: list[_Receiver]
 
 
 class _Status(msgspec.Struct):
@@ -151,14 +211,29 @@ class _Status(msgspec.Struct):
 
 
 _decode_alerts = msgspec.json.Decoder(list[_Alert]).decode
+_decode_listed = msgspec.json.Decoder(list[_Listed]).decode
 _decode_labels = msgspec.json.Decoder(dict[str, str]).decode
 _decode_status = msgspec.json.Decoder(_Status).decode
 
 
-def _read_alerts(body: bytes, wanted: Wanted | None) -> tuple[frozenset[str], bool]:
+def _read_alerts(body: bytes, wanted: Wanted | None) -> State:
     alerts = _decode_alerts(body)
     is_there = wanted is not None and any(wanted(_decode_labels(alert.labels)) for alert in alerts)
-    return frozenset(alert.fingerprint for alert in alerts), is_there
+    active = frozenset(alert.fingerprint for alert in alerts if alert.status.state == "active")
+    return State(frozenset(alert.fingerprint for alert in alerts), is_there, 0, active)
+
+
+def _read_listed(body: bytes, among: frozenset[str]) -> tuple[Listed, ...]:
+    alerts = (alert for alert in _decode_listed(body) if alert.fingerprint in among)
+    return tuple(
+        Listed(
+            alert.fingerprint,
+            _decode_labels(alert.labels),
+            instant(alert.starts_at),
+            tuple(receiver.name for receiver in alert.receivers),
+        )
+        for alert in alerts
+    )
 
 
 def _read_status(body: bytes) -> Instant:

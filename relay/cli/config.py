@@ -9,6 +9,7 @@ import click
 
 from relay.config import Examined, examine
 from relay.errors import Problem
+from relay.rules.confirming import planned
 
 _WIDTH = 160
 _LONG_WORD = re.compile(r"(?=[A-Za-z_+/=-]*[0-9])[A-Za-z0-9_+/=-]{16,}")
@@ -83,4 +84,5 @@ def _found(examined: Examined) -> str:
         f"{len(rules.integrations)} PagerDuty integrations",
         f"{len(examined.loaded.template_files)} templates",
     )
-    return "\n".join(("Found:", *(f" - {count}" for count in counts)))
+    found = "\n".join(("Found:", *(f" - {count}" for count in counts)))
+    return f"{found}\nConfirmation of pages is {planned(rules.account)}"

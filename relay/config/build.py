@@ -11,6 +11,7 @@ from relay.config import schema
 from relay.config.account import AccountSecrets, read_account
 from relay.config.intervals import read_windows
 from relay.config.problems import Problems
+from relay.config.quieting import check_quieting
 from relay.config.receivers import Cast, ReceiverBuilder
 from relay.config.routes import Timers, build_tree, hold, match_fields
 from relay.config.secrets import SecretReader
@@ -73,6 +74,8 @@ def build(
     meta, pulse = _meta_receiver(config, problems), _heartbeat_url(config.global_, problems, secrets)
     timeout = config.global_.resolve_timeout
     account, account_secrets = read_account(config, problems, secrets)
+    if config.route is not None:
+        check_quieting(config.route, config, problems, webhooks=account.webhooks)
     virtual = read_virtual_keys(config.sources, problems, secrets)
     return Built(
         root,

@@ -3,8 +3,8 @@
 import asyncio
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from hashlib import blake2b
 from typing import Protocol
 
@@ -27,6 +27,7 @@ from relay.rendering import Renderer
 from relay.rules.delivery import settle, start
 from relay.rules.ladder import Barred, passed_over, rekeyed
 from relay.rules.ledger import Attempt, Claim, Settled, Shown, Started, Want
+from relay.rules.responding import responses
 from relay.rules.rulebook import Rulebook
 from relay.rules.ruleset import Budget
 
@@ -110,6 +111,8 @@ class Dispatcher:
         self._refusals = Refusals()
         self._ailing: defaultdict[str, int] = defaultdict(int)
         """How many calls of an integration failed in a row, but for those that asked us to wait."""
+        self._claiming = False
+        """Whether pages are being claimed that the windows do not count yet."""
         self._rekeyed: set[str] = set()
         """Integrations whose key is another one, and whose pages still wait for what the one before came to."""
         self._turns = Turns()
@@ -189,6 +192,37 @@ class Dispatcher:
         finally:
             window.landed(Lane.CRITICAL, self._steady())
 
+    @asynccontextmanager
+    async def lowest(self, integration: str) -> AsyncIterator[bool]:
+        """Count a call for a change event in an integration's window; False: there is no room, make none.
+
+        It is never ahead of a page: there is no room while one waits that could go there. Raises StoreError.
+        """
+        window = self._window(integration)
+        if not await self._is_idle(integration) or not window.allots_change(self._steady()):
+            yield False
+            return
+        window.spend_change(self._steady())
+        self._flying[integration] += 1
+        try:
+            yield True
+        finally:
+            self._flying[integration] -= 1
+            window.landed(Lane.REFRESH, self._steady())
+            self.wake()
+
+    def throttled(self, integration: str, after: Duration | None) -> None:
+        """Take in that PagerDuty asked a change event to wait: its key is that of the pages."""
+        self._window(integration).close(self._steady(), after)
+
+    async def _is_idle(self, integration: str) -> bool:
+        """Say whether no page waits that could be sent to an integration now, and nothing keeps it from being used."""
+        if self._stopping or self._paused(integration) or self._flying[integration] >= IN_FLIGHT:
+            return False
+        now = self._clock()
+        waits = any(one == integration and due <= now for one, _, due in await self._store.heads(now))
+        return not waits and not self._claiming
+
     async def _seed(self) -> None:
         """Count the calls made before this process started."""
         shift = self._steady() - self._clock()
@@ -221,7 +255,11 @@ class Dispatcher:
             chances = (self._window(one).next_chance(lanes, steady) for one, lanes in waiting.items())
             later += [now + chance - steady for chance in chances if chance is not None]
             return min(later)
-        claims = await self._store.claim(wants, self._clock(), self._start)
+        self._claiming = True
+        try:
+            claims = await self._store.claim(wants, self._clock(), self._start)
+        finally:
+            self._claiming = False  # what was claimed is counted before anybody else looks
         if claims:
             failpoints.reached("claim.after_commit")
         for claim in claims:
@@ -417,6 +455,8 @@ class Dispatcher:
         name = self._name(attempt.integration)
         waited = attempt.at - page.changed_at if page.changed_at else None
         self._metrics.attempted(name, attempt, page.severity, outcome, took, waited)
+        for response in responses(page, settled, self.book.rules):
+            self._metrics.responded(response)
         if settled.dead and isinstance(outcome, Rejected):
             self._metrics.dead_lettered(outcome)
         words = {

@@ -15,6 +15,7 @@ from relay.metrics.words import (
     CHANGES,
     CODES,
     CONNECTIONS,
+    DRIFT,
     FIELDS,
     INVALID,
     LANES,
@@ -276,6 +277,24 @@ class Metrics(Declared):
         for receiver in {*waiting, *(values[0] for values in self._changes_waiting)}:
             self._changes_waiting[(receiver,)].set(waiting.get(receiver, 0))
 
+    # What differs from PagerDuty
+
+    def compared(self, drift: Mapping[str, int], not_ours: int, at: int) -> None:
+        """Say what a comparison found, by kind (all of DRIFT), at an instant in microseconds."""
+        for kind, count in drift.items():
+            self._drift[(kind,)].set(count)
+        self._drift_not_ours.set(not_ours)
+        self._compared_at.set(at / _MICROSECONDS)
+        self._comparisons[("ok",)].inc()
+
+    def not_compared(self) -> None:
+        """Count a comparison that came to nothing."""
+        self._comparisons[("failed",)].inc()
+
+    def put_right(self, kind: str) -> None:
+        """Count a difference that was put right."""
+        self._reconciled[(kind,)].inc()
+
     # State
 
     def paged_past_the_store(self) -> None:
@@ -360,6 +379,11 @@ class Metrics(Declared):
     def _start_at_zero(self) -> None:
         for reason in INVALID:
             self._invalid[(reason,)].inc(0)
+        for kind in DRIFT:
+            self._drift[(kind,)].set(0)
+            self._reconciled[(kind,)].inc(0)
+        for outcome in ("ok", "failed"):
+            self._comparisons[(outcome,)].inc(0)
         for outcome in RETURNED:
             self._returned[(outcome,)].inc(0)
         for kind in ACTS:
@@ -403,7 +427,7 @@ class Metrics(Declared):
         for outcome in CHANGES:
             self._changes[receiver, outcome].inc(0)
         self._changes_waiting[(receiver,)].inc(0)
-        for gauge in (self._last_delivery, self._circuit, self._tokens, self._open, self._storm):
+        for gauge in (self._last_delivery, self._circuit, self._tokens, self._open, self._storm, self._confirming):
             gauge[(receiver,)].inc(0)
         for counter in (self._folded_pages, self._folded_alerts):
             counter[(receiver,)].inc(0)

@@ -146,6 +146,19 @@ class Declared(Families):
             "pages_key_gone", "Open pages whose routing key is not at hand: they cannot be resolved."
         )[()]
         self._self_page = self._gauge("self_page", "1 while the relay has this reason to page about itself.", "reason")
+        self._drift = self._gauge(
+            "drift",
+            "Differences between Alertmanagers, pages and PagerDuty at the last comparison, by kind.",
+            "kind",
+        )
+        self._drift_not_ours = self._gauge(
+            "drift_not_ours", "Alerts open in integrations of ours that the relay did not open: it leaves them alone."
+        )[()]
+        self._reconciled = self._counter("drift_repaired", "Differences that were put right, by kind.", "kind")
+        self._comparisons = self._counter("reconciliations", "Comparisons with PagerDuty, by outcome.", "outcome")
+        self._compared_at = self._gauge(
+            "reconcile_last_success_timestamp_seconds", "When pages were last compared with PagerDuty."
+        )[()]
         self._secrets_unreadable = self._gauge(
             "secrets_unreadable", "Files with secrets that cannot be used: what they held before is in use."
         )[()]

@@ -86,6 +86,8 @@ SUPPRESSIONS = (
 """The values of relay.page.SuppressionKind."""
 CHANGES = ("accepted", "delivered", "retried", "refused", "given_up", "dropped")
 """What becomes of a change event at an integration; `unrouted` where there was none for it."""
+DRIFT = ("lost_resolve", "lost_trigger", "closed_elsewhere", "muted_open", "key_gone", "missed_webhook")
+"""The values of relay.rules.drift.Kind."""
 SELF_PAGES = (
     "dead_letters",
     "key_refused",

@@ -6,7 +6,7 @@ they have run for a while and know others of ours, so that an empty or wrong one
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -36,6 +36,8 @@ class Answer(msgspec.Struct, frozen=True):
     """When it was started, by the relay's clock."""
     familiar: bool
     """Whether it knows an alert of this source that fires here, or a heartbeat of it."""
+    active: frozenset[str] = frozenset()
+    """Fingerprints of those that nothing mutes there."""
 
 
 class Poll(msgspec.Struct, frozen=True):
@@ -63,7 +65,7 @@ def doubt(poll: Poll) -> str:
     """Say why what is missing from a poll proves nothing; "" if it proves something."""
     if not poll.asked:
         return "the source names no Alertmanager"
-    return next((why for url in poll.asked if (why := _doubt(url, poll))), "")
+    return next((why for url in poll.asked if (why := doubtful(url, poll))), "")
 
 
 def gone(first: Poll | None, second: Poll, candidates: Sequence[Held]) -> Found:
@@ -82,9 +84,24 @@ def gone(first: Poll | None, second: Poll, candidates: Sequence[Held]) -> Found:
 
 def end(again: Rejudged, first: Poll, second: Poll, ledger: Ledger, now: Instant, book: Rulebook) -> Plan:
     """Let alerts count as over that are gone by two polls, unless they were heard meanwhile."""
+    return let_go(
+        again, evidence(first, second), lambda held: _still_stale(held, first), ledger=ledger, now=now, book=book
+    )
+
+
+def let_go(
+    again: Rejudged,
+    because: str,
+    still: Callable[[Held | None], bool],
+    *,
+    ledger: Ledger,
+    now: Instant,
+    book: Rulebook,
+) -> Plan:
+    """Let alerts count as over of which that is `still` shown."""
     desk = Desk(ledger, book, now)
-    entries = [entry for entry in again.entries if _still_stale(ledger.alerts.get(entry.id), first)]
-    over = [ended(entry, Verdict.RESOLVES, evidence(first, second), desk) for entry in entries]
+    entries = [entry for entry in again.entries if still(ledger.alerts.get(entry.id))]
+    over = [ended(entry, Verdict.RESOLVES, because, desk) for entry in entries]
     for entry in entries:
         desk.meet(entry)
     for entry in entries:
@@ -96,21 +113,22 @@ def end(again: Rejudged, first: Poll, second: Poll, ledger: Ledger, now: Instant
 
 def evidence(first: Poll, second: Poll) -> str:
     """Say in a sentence what shows that an alert is gone."""
-    count, names = len(second.asked), ", ".join(map(_named, second.asked))
+    count, names = len(second.asked), ", ".join(map(named, second.asked))
     who = (
         f"none of {count} Alertmanagers at {names} knew it" if count > 1 else f"the Alertmanager at {names} knew it not"
     )
     return f"gone: {who} at {clock(first.at, second.at)} and {clock(second.at, second.at)}"
 
 
-def _doubt(url: str, poll: Poll) -> str:
+def doubtful(url: str, poll: Poll) -> str:
+    """Say why what one Alertmanager does not know proves nothing; "" if it proves something."""
     answer = poll.answers.get(url)
     if answer is None:
-        return f"{_named(url)} did not answer: {poll.faults.get(url, 'it was not asked')}"
+        return f"{named(url)} did not answer: {poll.faults.get(url, 'it was not asked')}"
     if poll.at - answer.started_at <= UPTIME:
-        return f"{_named(url)} runs for less than {span(UPTIME)}"
+        return f"{named(url)} runs for less than {span(UPTIME)}"
     if not answer.familiar:
-        return f"{_named(url)} knows no other alert that fires here, nor a heartbeat"
+        return f"{named(url)} knows no other alert that fires here, nor a heartbeat"
     return ""
 
 
@@ -133,7 +151,7 @@ def _no_proof(held: Held, first: Poll | None, second: Poll) -> str:
     for poll, when in ((second, "knows it"), (first, "knew it when asked before")):
         for url, answer in poll.answers.items():
             if held.fingerprint in answer.known:
-                return f"{_named(url)} {when}"
+                return f"{named(url)} {when}"
     return ""
 
 
@@ -142,6 +160,6 @@ def _still_stale(held: Held | None, first: Poll) -> bool:
     return held is not None and held.firing and not held.ours and 0 < held.stale_at <= first.at
 
 
-def _named(url: str) -> str:
+def named(url: str) -> str:
     """Name an Alertmanager as people do: without scheme and query."""
     return url.partition("?")[0].partition("://")[2].rstrip("/") or url

@@ -14,7 +14,9 @@ from relay.alert import stable_id
 from relay.decision import Decision
 from relay.event import Severity
 from relay.page import Lane, Line, Member, Page, State, Wanted
+from relay.rules.confirming import unconfirmed
 from relay.rules.ledger import Attempt, Held, Recorded, Shown
+from relay.rules.quieting import is_quieted
 from relay.store.damage import UNREADABLE, Damaged
 
 Row = tuple[Any, ...]
@@ -32,7 +34,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 
 COMPUTED: Mapping[str, tuple[str, ...]] = {
     "alerts": ("stale_source",),
-    "pages": ("dedup_hash", "delivered", "told", "is_dead", "via"),
+    "pages": ("dedup_hash", "delivered", "told", "is_dead", "via", "unconfirmed", "quieted"),
 }
 """Columns written beside those of the struct, for indexes and counts; never read back."""
 
@@ -106,6 +108,8 @@ def page_row(page: Page) -> Row:
         told(page.lines) if page.lines else "",
         1 if page.dead and not page.discarded else 0,
         page.carrier,
+        unconfirmed(page),
+        1 if is_quieted(page) else 0,
     )
 
 

@@ -79,6 +79,12 @@ def shown_members(db: Connection, page: int) -> tuple[Shown, ...]:
     return tuple(codec.shown(row) for row in rows)
 
 
+def firing_members(db: Connection, page: int, limit: int) -> tuple[Shown, ...]:
+    """Read some of the members that fire, as shown_members orders them."""
+    rows = db.execute(query("delivery", "shown_members"), {"page": page, "limit": limit}).fetchall()
+    return tuple(one for row in rows if (one := codec.shown(row)).member.firing)
+
+
 def _due(db: Connection, want: Want, now: Instant) -> list[Page]:
     found = db.execute(query("delivery", "due_pages"), (want.integration, int(want.lane), now, want.limit))
     return [codec.page(row) for row in found.fetchall()]

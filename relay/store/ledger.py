@@ -9,7 +9,7 @@ from types import MappingProxyType
 from relay.alert import Instant
 from relay.page import Member, Page
 from relay.rules.ledger import Held, Inhibitor, Ledger, Link, Lookup, Plan, Recorded, Role
-from relay.store import codec
+from relay.store import changes, codec
 from relay.store.codec import Row
 from relay.store.queries import ids_query, query, rows_query, slices
 
@@ -44,7 +44,7 @@ def read_page(db: Connection, page: int) -> Page | None:
 
 
 def write_plan(db: Connection, plan: Plan, before: Mapping[int, Page]) -> None:
-    """Write a plan in its order: moved, cleared, left, alerts, pages, members, marks, record.
+    """Write a plan in its order: moved, cleared, left, alerts, pages, members, marks, changes, record.
 
     `before` holds pages as they are, by id, as far as that is known.
     """
@@ -61,6 +61,7 @@ def write_plan(db: Connection, plan: Plan, before: Mapping[int, Page]) -> None:
     write_links(db, plan.unlinked, plan.linked)
     stir(db, plan.stirred)
     mark_for_judgement(db, plan.judge, plan.judge_at)
+    changes.write(db, plan.changes)
     write_records(db, () if plan.record is None else (plan.record,))
 
 
@@ -86,6 +87,7 @@ def write_pages(db: Connection, pages: Sequence[Page], before: Mapping[int, Page
 _indexed = attrgetter(
     *("integration", "dedup_key", "wanted", "severity", "lane", "due_at", "in_flight", "changed_at", "closed_at"),
     *("judge_at", "lines", "dead", "discarded", "via"),
+    *("triggered_at", "confirmed_at", "doubted_at", "acknowledged_by", "on_acknowledge"),
 )
 """What a page's place in the indexes and in the tally follows from."""
 

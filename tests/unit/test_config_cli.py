@@ -44,7 +44,9 @@ def test_a_good_file_is_counted_as_amtool_counts(tmp_path: Path) -> None:
     assert answer.stdout == (
         f"Checking '{file}'  SUCCESS\n"
         "Found:\n - global config\n - route\n - 1 inhibit rules\n - 1 receivers\n - 1 PagerDuty integrations\n"
-        " - 0 templates\n\n"
+        " - 0 templates\n"
+        "Confirmation of pages is off: nothing says whether PagerDuty has an incident for a trigger that it took: "
+        "set pagerduty.webhook_secret_files or pagerduty.api_token_file\n\n"
     )
 
 

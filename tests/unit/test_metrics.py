@@ -13,6 +13,7 @@ from relay.event import Action, Delivered, Rejected, Retry, Severity
 from relay.metrics import Metrics
 from relay.metrics.words import LANES, SEVERITIES, SOURCES, VERDICTS
 from relay.page import Lane
+from relay.rules.responding import Response
 
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
 _SAMPLE = re.compile(r"^(?P<name>\w+)(?:\{(?P<labels>.*)\})? (?P<value>\S+)$")
@@ -47,6 +48,8 @@ def test_each_metric_has_its_row_in_the_docs_and_each_row_its_metric() -> None:
     rows = re.findall(r"^\| `(pagerelay_\w+)` \| (\w+) \| ([^|]*) \| (.*) \|$", DOCS.read_text(), re.M)
     metrics = fresh()
     metrics.heard("main", 1)
+    for kind in ("opened", "acknowledged", "closed"):
+        metrics.responded(Response(kind, "platform", Severity.ERROR, after_hours=True))
     documented = {
         name: (kind, words, tuple(sorted(re.findall(r"`(\w+)`", labels)))) for name, kind, labels, words in rows
     }
