@@ -150,7 +150,7 @@ class App:
 
             sending = begin(house.dispatcher.run, house.past_the_store.run, house.changes.run)
             begin(house.scheduler.run, house.watchkeeper.run, house.pausing.run, house.returns.run)
-            asking = begin(house.evidence.run, house.confirming.run, house.quieting.run)
+            asking = begin(house.evidence.run, house.confirming.run, house.quieting.run, house.reconciling.run)
             watching = begin(self._bell.run, house.pulse.run, vigil.watch, vigil.look_after_store)
             begin(vigil.look_through_store)
             watching += begin(self._front.web.watch, self._config.watch_secrets)

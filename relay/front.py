@@ -84,6 +84,7 @@ class Front:
             alerts=lambda: there.alerts if (there := house()) else None,
             pausing=lambda: there.pausing if (there := house()) else None,
             letters=lambda: there.letters if (there := house()) else None,
+            reconciling=lambda: there.reconciling if (there := ready()) else None,
             changes=lambda: there.changes if (there := house()) else None,
             returns=lambda: there.returns if (there := ready()) else None,
             webhook_secrets=lambda: config.filed.loaded.account.webhook_secrets if config.filed else (),

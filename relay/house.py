@@ -29,6 +29,7 @@ from relay.pausing import EVERYTHING, Pausing
 from relay.pulse import Pulse
 from relay.quieting import Quieting
 from relay.recall import Recall
+from relay.reconciling import Reconciling
 from relay.rendering import Renderer
 from relay.returns import Returns
 from relay.rollcall import RollCall
@@ -38,6 +39,7 @@ from relay.settings import Settings
 from relay.silencing import Silencer
 from relay.store import SqliteStore
 from relay.storms import Storms
+from relay.surveying import Surveyor
 from relay.watchkeeper import Watchkeeper
 
 
@@ -56,6 +58,7 @@ class House:
     alerts: AlertAnswers
     watchkeeper: Watchkeeper
     evidence: Evidence
+    reconciling: Reconciling
     confirming: Confirming
     quieting: Quieting
     pausing: Pausing
@@ -76,6 +79,7 @@ class House:
         self.scheduler.reloaded(book)
         self.watchkeeper.reloaded(book)
         self.evidence.reloaded(book)
+        self.reconciling.reloaded(book)
         self.confirming.reloaded(book)
         self.quieting.reloaded(book)
         self.pausing.reloaded(book)
@@ -251,6 +255,7 @@ def wire(opened: Opened, book: Rulebook, keys: KeyRing, bell: Bell, settings: Se
         alerts=AlertAnswers(store, lambda: intake.book, lambda: silencer.current, clock=clock),
         watchkeeper=watchkeeper,
         evidence=evidence,
+        reconciling=_reconciling(opened, book, keys, sundries, wake=dispatcher.wake),
         confirming=confirming,
         quieting=quieting,
         pausing=pausing,
@@ -261,6 +266,25 @@ def wire(opened: Opened, book: Rulebook, keys: KeyRing, bell: Bell, settings: Se
         storms=storms,
         emergency=sending.emergency,
         past_the_store=sending.past_the_store,
+    )
+
+
+def _reconciling(
+    opened: Opened, book: Rulebook, keys: KeyRing, sundries: Sundries, *, wake: Callable[[], None]
+) -> Reconciling:
+    """Make the room that compares, with who looks around for it."""
+    clock = sundries.clock
+    surveyor = Surveyor(opened.store, opened.rest, opened.enquirer, keys=lambda: keys.keys, clock=clock)
+    return Reconciling(
+        opened.store,
+        book,
+        opened.rest,
+        surveyor,
+        clock=clock,
+        steady=sundries.steady,
+        wake=wake,
+        metrics=sundries.metrics,
+        log=sundries.log,
     )
 
 
@@ -278,6 +302,7 @@ def _returns(
         changed=changed,
         asks=lambda: book().rules.account.api,
         keys=keys,
+        rules=lambda: book().rules,
         metrics=sundries.metrics,
         log=sundries.log,
     )

@@ -3,7 +3,7 @@
 PagerDuty takes about 120 calls in any 60 s for one routing key (developer.pagerduty.com, events API v2, rate limits).
 Criticals may use the whole window. The other lanes together get at most 75 % of it, paced evenly after a burst of 10
 and shared 8 : 4 : 2 : 1 : 1; while criticals wait they keep 5 %. A 429 closes the integration; the next critical is the
-probe.
+probe. Change events, which page nobody, go within what the other lanes have, evenly, and leave pages room to come.
 """
 
 from collections import deque
@@ -18,6 +18,8 @@ OTHERS = 0.75
 """Part of the window that the lanes other than critical may use together."""
 BESIDE_CRITICALS = 0.05
 """Part of the window those lanes keep while criticals wait."""
+CHANGES = 0.25
+"""Part of the window, of that of the other lanes, that change events may use."""
 BURST = 10
 CLOSED_FIRST: Duration = 1 * SECOND
 CLOSED_CAP: Duration = 30 * SECOND
@@ -39,6 +41,7 @@ class Window:
         self._other_at: Instant = 0
         self._burst = float(self._burst_cap)
         self._burst_at: Instant = 0
+        self._change_at: Instant = 0
         self._debt = dict.fromkeys(SHARES, 0.0)
         self._closed_until: Instant = 0
         self._probe_at: Instant = 0
@@ -118,6 +121,18 @@ class Window:
         for one in lanes:
             self._debt[one] = max(-1.0, min(1.0, self._debt[one] + SHARES[one] / total - (one is lane)))
 
+    def allots_change(self, now: Instant) -> bool:
+        """Say whether a change event may go now, if no page waits: as the other lanes may, and more seldom still."""
+        self._slide(now)
+        if now < self._closed_until or now - self._change_at < self._apart(CHANGES):
+            return False
+        return self._room_for_others(now, self.tokens(now), critical=False) > 0
+
+    def spend_change(self, now: Instant) -> None:
+        """Count the call of a change event that is about to be made; `landed` must follow."""
+        self.spend(Lane.REFRESH, now, ())
+        self._change_at = now
+
     def landed(self, lane: Lane, now: Instant, *, sent: bool = True) -> None:
         """Note that a call was answered, or (not `sent`) never made: its place in the window counts from now."""
         self._flying -= 1
@@ -174,7 +189,10 @@ class Window:
         return max(0, self.budget.events - len(self._sent) - self._flying)
 
     def _spacing(self, *, critical: bool) -> float:
-        part = BESIDE_CRITICALS if critical else OTHERS
+        return self._apart(BESIDE_CRITICALS if critical else OTHERS)
+
+    def _apart(self, part: float) -> float:
+        """Say how far apart calls are that use a part of the window evenly."""
         return self.budget.within / max(1.0, self.budget.events * part)
 
     def _refilled(self, now: Instant) -> float:

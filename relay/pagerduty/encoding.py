@@ -1,4 +1,4 @@
-"""Write one event as the JSON that PagerDuty's Events API v2 takes."""
+"""Write one event, or change event, as the JSON that PagerDuty's Events API v2 takes."""
 
 from typing import Any
 
@@ -27,6 +27,15 @@ def encode(event: Event, routing_key: Secret | None) -> bytes:
         body["payload"] = _payload(event)
         body |= _present(client=event.client, client_url=event.client_url, links=event.links, images=event.images)
     return _ENCODER.encode(body)
+
+
+def encode_change(event: bytes, routing_key: Secret) -> bytes:
+    """Return the body of one call to `/v2/change/enqueue`; `event` is all of it but the routing key, as JSON.
+
+    It goes out as it came in, byte by byte. Raises ValueError for what is no JSON object.
+    """
+    body: dict[str, Any] = {"routing_key": routing_key.reveal()}
+    return _ENCODER.encode(body | msgspec.json.decode(event, type=dict[str, msgspec.Raw]))
 
 
 def _payload(event: Event) -> dict[str, Any]:

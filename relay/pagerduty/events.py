@@ -1,4 +1,4 @@
-"""The sender: make one Events API v2 call and say what it came to."""
+"""The sender: make one Events API v2 call, for an event or a change event, and say what it came to."""
 
 import asyncio
 import ssl
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 
@@ -14,9 +14,10 @@ import relay
 from relay.event import Delivered, Event, Outcome, Rejected, Retry
 from relay.pagerduty.answers import judge
 from relay.pagerduty.connection import Resolver, RouteError, Way, default_tls, way_to
-from relay.pagerduty.encoding import LARGEST, encode
+from relay.pagerduty.encoding import LARGEST, encode, encode_change
 from relay.secret import Key
 
+_EVENTS, _CHANGES = "/v2/enqueue", "/v2/change/enqueue"
 _MOST_READ = 64 * 1024
 _READING_TIME = 1.0
 _KEEP_ALIVE = 45.0
@@ -70,35 +71,54 @@ class EventSender:
             return Rejected("clientError", f"cannot be written as JSON: {type(error).__name__}")
         if len(body) > LARGEST:
             return Rejected("tooLarge", f"{len(body)} bytes, PagerDuty takes {LARGEST}")
-        return _redacted(await self._send(body, key), key)
+        return _redacted(await self._send(body, key, key.url), key)
 
-    async def _send(self, body: bytes, key: Key) -> Outcome:
+    async def send_change(self, event: bytes, key_id: str) -> Outcome:
+        """Make one call for a change event, given as a JSON object without its routing key; as `send` does.
+
+        A connection that broke under it is tried again as well, though it has no dedup_key: rather twice than never.
+        """
+        key = self._keys(key_id)
+        if key is None:
+            return Retry("configuration", "routing key not at hand", ambiguous=False, configuration=True)
+        url = change_url(key.url)
+        if not url:
+            return Rejected("configuration", f"where change events go is not known: its url does not end in {_EVENTS}")
+        try:
+            body = encode_change(event, key.routing_key)
+        except ValueError as error:
+            return Rejected("clientError", f"cannot be written as JSON: {type(error).__name__}")
+        if len(body) > LARGEST:
+            return Rejected("tooLarge", f"{len(body)} bytes, PagerDuty takes {LARGEST}")
+        return _redacted(await self._send(body, key, url), key)
+
+    async def _send(self, body: bytes, key: Key, url: str) -> Outcome:
         progress = _Progress(asyncio.timeout(key.timeout))
         try:
             way = await self._way(key)
             async with progress.deadline:
-                return await self._call(body, key, way, progress)
+                return await self._call(body, url, key, way, progress)
         except RouteError as error:
             return Retry("configuration", str(error), ambiguous=False, configuration=True)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return _failed(error, key, progress)
 
-    async def _call(self, body: bytes, key: Key, way: Way, progress: "_Progress") -> Outcome:
+    async def _call(self, body: bytes, url: str, key: Key, way: Way, progress: "_Progress") -> Outcome:
         try:
-            return await self._post(self._kept, body, key, way, progress)
+            return await self._post(self._kept, body, url, key, way, progress)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
             # PagerDuty closes idle connections when it likes (prometheus/alertmanager#2352), and aiohttp sends a POST
             # only once. A second copy does no harm: the dedup_key is the same.
             if not progress.reused:
                 raise
-        return await self._post(self._fresh, body, key, way, progress)
+        return await self._post(self._fresh, body, url, key, way, progress)
 
     async def _post(
-        self, session: aiohttp.ClientSession | None, body: bytes, key: Key, way: Way, progress: "_Progress"
+        self, session: aiohttp.ClientSession | None, body: bytes, url: str, key: Key, way: Way, progress: "_Progress"
     ) -> Outcome:
         assert session is not None, "start() comes first"
         request = session.post(
-            key.url,
+            url,
             data=body,
             ssl=way.tls,
             server_hostname=way.server_name,
@@ -129,6 +149,13 @@ class EventSender:
             headers=_HEADERS,
             trace_configs=[_tracing()],
         )
+
+
+def change_url(url: str) -> str:
+    """Say where change events go for an integration whose events go to `url`; "" where that cannot be told."""
+    parts = urlsplit(url)
+    base = parts.path.removesuffix(_EVENTS)
+    return "" if base == parts.path else urlunsplit(parts._replace(path=f"{base}{_CHANGES}"))
 
 
 @dataclass(slots=True)

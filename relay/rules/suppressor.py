@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from relay.alert import SECOND, Duration, Instant
-from relay.page import Member, SuppressionKind
+from relay.page import Member, Suppression, SuppressionKind
 from relay.rules.classify import Entry, Placement
 from relay.rules.ledger import Held, Inhibitor, Ledger, Link, Role
 from relay.rules.rulebook import Rulebook
@@ -57,6 +57,12 @@ class Suppressor:
         inhibited = inhibition.judge(self._case(entry, place, self._now, 0, self._now)).suppression is not None
         until = holds.held_until(self._now, place.route, place.severity, entry.targets, inhibited)
         return until if until > self._now else 0
+
+    def quiet(self, entry: Entry, place: Placement) -> tuple[Suppression, ...]:
+        """Say what keeps an alert quiet that is in no page, by the route that takes it; () where nothing does."""
+        if self.idle or entry.ours:
+            return ()
+        return registry.judge(self._case(entry, place, self._now, 0, self._now)).suppressions
 
     def judged(self, member: Member, entry: Entry, place: Placement, heard_at: Instant | None = None) -> Member:
         """Judge a firing member by the route that brings it; `heard_at` None: a body names it now."""

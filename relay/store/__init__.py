@@ -1,5 +1,6 @@
 """The vault: keeps alerts, pages and decisions on disk, and says yes only once they are there."""
 
+from relay.store.changes import ChangeHead, ChangeInHand
 from relay.store.connect import Rescued
 from relay.store.copying import Copied, backup
 from relay.store.lock import Holder, Lock, acquire, holder
@@ -9,6 +10,8 @@ from relay.store.told import ToldFile
 from relay.store.views import Counts, Entry, Known, Needed, Pause, Seen, SelfPage
 
 __all__ = [
+    "ChangeHead",
+    "ChangeInHand",
     "Copied",
     "Counts",
     "Entry",

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from sqlite3 import Connection
 
 from relay.page import Member, Page
-from relay.rules.ledger import Held, Ledger, Link, Lookup, Plan, Recorded, Role
+from relay.rules.ledger import Changed, Held, Ledger, Link, Lookup, Plan, Recorded, Role
+from relay.store import changes
 from relay.store.ledger import (
     read_ledger,
     stir,
@@ -70,6 +71,7 @@ class _Pending:
         self._linked: list[tuple[int, Link]] = []
         self._unlinked: list[tuple[int, Link]] = []
         self._stirred: list[int] = []
+        self._changes: list[Changed] = []
         self._touched_pages: set[int] = set()
         self._touched_keys: set[int] = set()
         self._moved: set[int] = set()
@@ -105,6 +107,7 @@ class _Pending:
         self._linked += plan.linked
         self._unlinked += plan.unlinked
         self._stirred += plan.stirred
+        self._changes += plan.changes
         if plan.record is not None:
             self._records.append(plan.record)
 
@@ -115,12 +118,14 @@ class _Pending:
         write_members(db, self._members)
         write_links(db, self._unlinked, self._linked)
         stir(db, self._stirred)
+        changes.write(db, self._changes)
         write_records(db, self._records)
         for rows in (self._alerts, self._pages, self._members, self._records):
             rows.clear()
         for places in (self._linked, self._unlinked):
             places.clear()
         self._stirred.clear()
+        self._changes.clear()
         self._before.clear()
 
 

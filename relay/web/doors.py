@@ -16,6 +16,7 @@ from relay.letters import Letters
 from relay.logs import Log
 from relay.metrics import Metrics
 from relay.pausing import Pausing
+from relay.reconciling import Reconciling
 from relay.returns import Returns
 from relay.rules.ruleset import Source
 from relay.secret import Secret
@@ -72,6 +73,7 @@ class Doors:
     alerts: Callable[[], AlertAnswers | None] = lambda: None
     pausing: Callable[[], Pausing | None] = lambda: None
     letters: Callable[[], Letters | None] = lambda: None
+    reconciling: Callable[[], Reconciling | None] = lambda: None
     returns: Callable[[], Returns | None] = lambda: None
     webhook_secrets: Callable[[], Sequence[Secret]] = lambda: ()
     """With which PagerDuty signs its webhooks; none: they are not taken."""

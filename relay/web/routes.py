@@ -22,6 +22,7 @@ from relay.web.middleware import Gate, Handler, worded
 from relay.web.operations import Operations
 from relay.web.pagerduty import PagerDutyWebhook
 from relay.web.pausing import PauseDoors
+from relay.web.reconciling import ReconcileDoors
 from relay.web.senders import Senders
 from relay.web.webhook import Webhook
 
@@ -55,6 +56,7 @@ def table(doors: Doors, keeper: Doorkeeper | None = None) -> tuple[Route, ...]:
     changes = ChangeEvents(doors, senders, keeper)
     silences, firing = SilenceDoors(doors, bodies), FiringDoors(doors)
     pauses, letters = PauseDoors(doors, bodies), LetterDoors(doors)
+    comparing = ReconcileDoors(doors, bodies)
     news = PagerDutyWebhook(doors, bodies, keeper)
     gate = Gate(doors, keeper)
     open_, operators_only = _worded_by(doors), gate.operators_only
@@ -121,6 +123,8 @@ def table(doors: Doors, keeper: Doorkeeper | None = None) -> tuple[Route, ...]:
         Route("GET HEAD", "/api/v1/pause", worded_(pauses.list), "what is paused, and what was"),
         Route("POST", "/api/v1/pause", worded_(operators_only(pauses.pause)), "send nothing for a while"),
         Route("DELETE", "/api/v1/pause", worded_(operators_only(pauses.resume)), "end a pause now"),
+        Route("GET HEAD", "/api/v1/reconcile", worded_(comparing.last), "what differed when it was last compared"),
+        Route("POST", "/api/v1/reconcile", worded_(operators_only(comparing.compare)), "compare with PagerDuty now"),
         Route("POST", "/api/v1/explain", worded_(api.explain), "what would become of a webhook body"),
         Route("GET HEAD", "/pages", worded_(api.pages), "the same as /api/v1/pages"),
         Route("GET HEAD", "/pages/{id}", worded_(api.page), "the address of a page: the event's client_url"),

@@ -270,7 +270,11 @@ class Relay:
             for integration, lane, due in await self.store.heads(self.now)
             if not self.pausing.of(integration)
         ]
-        known += [max(head.due_at, self.now + SECOND // 2) for head in (await self.store.change_heads()).values()]
+        known += [
+            max(head.due_at, self.now + SECOND // 2)
+            for integration, head in (await self.store.change_heads()).items()
+            if not self.pausing.of(integration)
+        ]
         return min((at for at in known if at is not None), default=None)
 
     async def _delivered(self) -> None:
