@@ -14,6 +14,7 @@ COMMANDS = {
     "explain": "relay.cli.explain:explain",
     "pause": "relay.cli.pause:pause",
     "resume": "relay.cli.pause:resume",
+    "reconcile": "relay.cli.reconcile:reconcile",
     "backup": "relay.cli.backup:backup",
     "send-test": "relay.cli.send_test:send_test",
     "pagerduty": "relay.cli.pagerduty:pagerduty",

@@ -3,17 +3,17 @@
 import asyncio
 import traceback
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
-from relay.alert import SECOND, Duration, Instant, alert_id
-from relay.alertmanager import AlertmanagerClient, Fault, State
+from relay.alert import SECOND, Duration, Instant
+from relay.alertmanager import AlertmanagerClient
 from relay.errors import StoreError
 from relay.logs import Log
 from relay.metrics import Metrics
+from relay.polling import Polling
 from relay.recall import Recall
-from relay.rules.gone import APART, Answer, Poll, doubt, end, gone
-from relay.rules.heartbeats import kept_alive
+from relay.rules.gone import APART, Poll, doubt, end, gone
 from relay.rules.ledger import Held, Ledger, Plan
 from relay.rules.reload import Rejudged, place_again
 from relay.rules.rulebook import Rulebook
@@ -23,8 +23,6 @@ from relay.store import SqliteStore
 TICK: Duration = 15 * SECOND
 BATCH = 500
 """Alerts looked at, and ended, at once."""
-LOOKED_UP = 1_000
-"""Fingerprints looked for in the ledger at once."""
 
 
 class Evidence:
@@ -47,7 +45,7 @@ class Evidence:
     ) -> None:
         self._store = store
         self._recall = recall
-        self._client = client
+        self._polling = Polling(store, client, clock)
         self._clock = clock
         self._steady = steady
         self._wake = wake
@@ -111,7 +109,7 @@ class Evidence:
             self._log.error("asking Alertmanagers failed", source=source.name, error=traceback.format_exc())
 
     async def _poll(self, source: Source, book: Rulebook) -> None:
-        poll = await self._ask(source, book)
+        poll = await self._polling.poll(source, book)
         if book is not self._book:
             return  # reloaded meanwhile: perhaps others are to be asked
         first = self._polls.pop(source.name, None)
@@ -128,31 +126,6 @@ class Evidence:
         if not doubt(poll):
             self._polls[source.name] = poll
         self._tell(source.name, ended, kept, asked_before=first is not None)
-
-    async def _ask(self, source: Source, book: Rulebook) -> Poll:
-        """Ask all Alertmanagers of a source at once."""
-        wanted = partial(_is_heartbeat, source.name, book)
-        async with asyncio.TaskGroup() as tasks:
-            asked = {url: tasks.create_task(self._client.ask(url, wanted)) for url in source.alertmanager_urls}
-        now = self._clock()
-        said = {url: task.result() for url, task in asked.items()}
-        states = {url: one for url, one in said.items() if isinstance(one, State)}
-        answers = {url: await self._answer(source.name, state, now) for url, state in states.items()}
-        faults = {url: one.because for url, one in said.items() if isinstance(one, Fault)}
-        return Poll(now, source.alertmanager_urls, answers, faults)
-
-    async def _answer(self, source: str, state: State, now: Instant) -> Answer:
-        familiar = state.wanted or await self._fires_here(source, state.known)
-        return Answer(state.known, now - state.uptime, familiar)
-
-    async def _fires_here(self, source: str, fingerprints: Collection[str]) -> bool:
-        """Say whether an alert of a source fires here that has one of these fingerprints; most often the first do."""
-        known = list(fingerprints)
-        for at in range(0, len(known), LOOKED_UP):
-            ids = [alert_id(source, fingerprint) for fingerprint in known[at : at + LOOKED_UP]]
-            if await self._store.any_firing(ids):
-                return True
-        return False
 
     async def _end(self, held: Sequence[Held], first: Poll, second: Poll, book: Rulebook) -> int:
         again = place_again(held, book)
@@ -188,7 +161,3 @@ class Evidence:
     def _failed(self, error: StoreError) -> None:
         self._metrics.store_failed("schedule")
         self._log.error("the enquiry cannot use the store, it tries again", error=str(error))
-
-
-def _is_heartbeat(source: str, book: Rulebook, labels: Mapping[str, str]) -> bool:
-    return bool(kept_alive(book.rules.heartbeats, labels, source))

@@ -17,6 +17,7 @@ from relay.answers.models import (
     PlaceAnswer,
     StatusAnswer,
 )
+from relay.answers.reconciled import DriftAnswer, ReconcileAnswer
 
 __all__ = [
     "ActAnswer",
@@ -24,6 +25,7 @@ __all__ = [
     "AttemptAnswer",
     "DecisionAnswer",
     "Decisions",
+    "DriftAnswer",
     "ExplainAnswer",
     "ExplainedAlert",
     "MemberAnswer",
@@ -33,5 +35,6 @@ __all__ = [
     "PauseAnswer",
     "PausesAnswer",
     "PlaceAnswer",
+    "ReconcileAnswer",
     "StatusAnswer",
 ]

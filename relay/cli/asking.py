@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 
 from relay.alert import Instant
-from relay.answers import Answers, Decisions, ExplainAnswer, PageAnswer, Pages, PausesAnswer
+from relay.answers import Answers, Decisions, ExplainAnswer, PageAnswer, Pages, PausesAnswer, ReconcileAnswer
 from relay.config import load
 from relay.errors import RelayError
 from relay.page import State, page_number
@@ -22,6 +22,8 @@ from relay.rules.silences import Silences
 from relay.store import Holder, SqliteStore, holder
 
 _PATIENCE = aiohttp.ClientTimeout(total=30.0, connect=5.0)
+_LONG = aiohttp.ClientTimeout(total=1_800.0, connect=5.0)
+"""For what takes a call to PagerDuty for each open incident."""
 
 Answer = TypeVar("Answer")
 
@@ -126,12 +128,29 @@ class Remote:
         found = await self._ask("DELETE", "/api/v1/pause", PausesAnswer, asked)
         return found or PausesAnswer(paused=(), past=())
 
+    async def reconcile(self, *, fix: bool) -> ReconcileAnswer:
+        """Have pages compared with PagerDuty, and put right what is certain; it may take minutes."""
+        body = msgspec.json.encode({"fix": fix})
+        found = await self._ask("POST", "/api/v1/reconcile", ReconcileAnswer, body=body, patience=_LONG)
+        return found or ReconcileAnswer(at=None)
+
+    async def reconciled(self) -> ReconcileAnswer:
+        """Show what the last comparison came to."""
+        return await self._ask("GET", "/api/v1/reconcile", ReconcileAnswer) or ReconcileAnswer(at=None)
+
     async def _ask(
-        self, method: str, path: str, kind: type[Answer], asked: dict[str, str] | None = None, body: bytes | None = None
+        self,
+        method: str,
+        path: str,
+        kind: type[Answer],
+        asked: dict[str, str] | None = None,
+        body: bytes | None = None,
+        patience: aiohttp.ClientTimeout = _PATIENCE,
     ) -> Answer | None:
         """Return the answer; None where the relay says 404. Raises CannotAsk with what went wrong."""
         try:
-            async with self._session.request(method, self._url + path, params=asked, data=body) as reply:
+            url = self._url + path
+            async with self._session.request(method, url, params=asked, data=body, timeout=patience) as reply:
                 text = await reply.read()
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             why = str(error) or "no answer in time"

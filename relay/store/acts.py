@@ -104,4 +104,5 @@ def _placed(db: Connection, news: News, pages: Sequence[Page], now: Instant, jud
     write_pages(db, changed, {page.id: page for page in pages})
     for one in found:
         note(db, one.page.id, {news.incident, one.incident}, one.act, now)
-    return Taken("placed", tuple(one.page for one in found), tuple(one.act for one in found if one.act is not None))
+    acts = tuple(one.act for one in found if one.act is not None)
+    return Taken("placed", tuple(one.page for one in found), acts, tuple(pages))

@@ -114,3 +114,14 @@ class Pause(NamedTuple):
     ended_at: Instant = 0
     """When somebody ended it before its time; 0: nobody did."""
     ended_by: str = ""
+
+
+class Hook(NamedTuple):
+    """Where a routing key was found to lead at PagerDuty."""
+
+    key_id: str
+    integration: str
+    """PagerDuty's id of it."""
+    service: str
+    proven_at: Instant = 0
+    """When an alert that this store sent there was last seen open; 0: never."""
