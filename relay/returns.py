@@ -11,6 +11,8 @@ from relay.page import Page, short_id
 from relay.rounds import TICK, Rounds
 from relay.rules.acts import judged
 from relay.rules.news import Judged, News, Taken
+from relay.rules.responding import responses
+from relay.rules.ruleset import RuleSet
 from relay.store import SqliteStore
 
 SEEN_FOR: Duration = 72 * HOUR
@@ -41,11 +43,12 @@ class Returns(Rounds):
         changed: Callable[[], None],
         asks: Callable[[], bool] = lambda: False,
         keys: Keys = nobody_to_ask,
+        rules: Callable[[], RuleSet] | None = None,
         metrics: Metrics,
         log: Log,
     ) -> None:
         """`changed` is called when pages may have something to send by now, or later; `asks` says whether there is
-        somebody to ask for keys.
+        somebody to ask for keys; `rules` are those that count, for what is counted of how people respond.
         """
         super().__init__("the desk for news from PagerDuty", metrics, log)
         self._store = store
@@ -53,6 +56,7 @@ class Returns(Rounds):
         self._changed = changed
         self._asks = asks
         self._keys = keys
+        self._rules = rules
         self._services: dict[str, str] = {}
         """By Integration.id, the service that its incidents were seen in."""
         self._ask_at: Instant = 0
@@ -105,6 +109,10 @@ class Returns(Rounds):
         self._metrics.returned(taken.outcome)
         for act in taken.acts:
             self._metrics.acted(act.kind)
+        if self._rules is not None:
+            for before, after in zip(taken.before, taken.pages, strict=True):
+                for response in responses(before, after, self._rules()):
+                    self._metrics.responded(response)
         pages = ",".join(short_id(page.id) for page in taken.pages)
         about = {"type": news.type, "incident": news.incident, "page": pages, "by": news.who}
         self._log.info(

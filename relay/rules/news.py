@@ -81,6 +81,8 @@ class Taken(msgspec.Struct, frozen=True):
     pages: tuple[Page, ...] = ()
     """The pages it is about, as they are by now."""
     acts: tuple[Returned, ...] = ()
+    before: tuple[Page, ...] = ()
+    """Those pages as they were."""
     sure: bool = False
     """Whether its dedup key is one page's alone."""
 

@@ -380,6 +380,7 @@ class Relay:
             changed=self.dispatcher.wake,
             asks=lambda: self.book.rules.account.api,
             keys=self.keys_of,
+            rules=lambda: self.book.rules,
             metrics=metrics,
             log=log,
         )
