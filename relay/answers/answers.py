@@ -210,7 +210,7 @@ class Answers:
             paused=tuple(filter(None, dict.fromkeys(self._paused(one) for one in ("", *names)))),
         )
 
-    async def explain(self, body: bytes, source: str, *, everything: bool = False) -> ExplainAnswer:
+    async def explain(self, body: bytes, source: str, *, receiver: str = "", everything: bool = False) -> ExplainAnswer:
         """Say what would become of a webhook body if it came now: the first 100 alerts, or all. Writes nothing.
 
         Raises BadBody for what can never work, and NotTaken where no configuration is loaded.
@@ -220,6 +220,7 @@ class Answers:
             self._book(),
             body,
             source,
+            receiver=receiver,
             everything=everything,
             now=self._clock(),
             silences=self._silences(),

@@ -7,7 +7,7 @@ from relay.answers.models import ExplainAnswer, ExplainedAlert, PlaceAnswer
 from relay.answers.words import PageState, state
 from relay.decision import Decision, Verdict
 from relay.errors import NotTaken
-from relay.ingress.alertmanager import parse
+from relay.ingress import alertmanager, pagerduty
 from relay.page import Page, short_id
 from relay.rules.classify import Classifier, Entry, Placement
 from relay.rules.judge import judge
@@ -29,6 +29,7 @@ async def explain(
     body: bytes,
     source: str,
     *,
+    receiver: str = "",
     everything: bool,
     now: Instant,
     silences: Silences = NO_SILENCES,
@@ -36,11 +37,15 @@ async def explain(
 ) -> ExplainAnswer:
     """Explain the alerts of a body. Raises BadBody, StoreError, and NotTaken where there is no rule book.
 
+    Of an Events API event `receiver` is the one whose own routing key it has, "" for a virtual key.
     Each is judged as the intake would judge it, with the others of the body; nothing is written.
     """
     if book is None:
         raise NotTaken("no configuration is loaded, so nothing can be said of a body: name one with --config.file")
-    message = await asyncio.to_thread(parse, body, source)
+    if pagerduty.is_event(body):
+        message = pagerduty.parse(body, source, receiver, now, "(a new one)")
+    else:
+        message = await asyncio.to_thread(alertmanager.parse, body, source)
     classifier = Classifier(message, book)
     shown = message.alerts if everything else message.alerts[:SHOWN]
     for at in range(0, len(shown), _SLICE):

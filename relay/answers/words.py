@@ -68,6 +68,7 @@ _ACTS = {
     Do.UPDATE: "an update",
     Do.RESOLVE: "the resolve",
     Do.REOPEN: "a new trigger",
+    Do.ACKNOWLEDGE: "the acknowledgement that its sender asked for",
     Do.MUTE: "the event that `on_mute` asks for",
 }
 
@@ -107,7 +108,13 @@ def why(page: Page, now: Instant, standing: Standing = UNKNOWN) -> str:
         since = max((line.at for line in page.lines), default=0)
         return f"an event is on its way to PagerDuty, since {clock(since)}"
     if page.lane is not None:
-        said = _waits(page, now, standing), doubts(page), rungs(page), _hindrance(page, now, standing)
+        said = (
+            _waits(page, now, standing),
+            _acknowledged(page),
+            doubts(page),
+            rungs(page),
+            _hindrance(page, now, standing),
+        )
         return "; ".join(filter(None, said))
     if kind is PageState.HANDED_OVER:
         heir = f"page {short_id(page.successor)}" if page.successor is not None else "a linked page"
@@ -119,7 +126,20 @@ def why(page: Page, now: Instant, standing: Standing = UNKNOWN) -> str:
         return f"it resolved before PagerDuty took its page ({page.last_error}): nobody was paged"
     if kind is PageState.CLOSED_ELSEWHERE:
         return _closed_elsewhere(page)
-    return "; ".join(filter(None, (_STANDS[kind], doubts(page), rungs(page), _hindrance(page, now, standing))))
+    return "; ".join(
+        filter(None, (_STANDS[kind], _acknowledged(page), doubts(page), rungs(page), _hindrance(page, now, standing)))
+    )
+
+
+def _acknowledged(page: Page) -> str:
+    """Say what became of the acknowledgement that the sender of an event asked for; "" where it asked for none."""
+    if not page.ack_asked_at or page.wanted is Wanted.CLOSED:
+        return ""
+    if page.ack_sent_at:
+        return f"acknowledged there at {clock(page.ack_sent_at)}, as its sender asked"
+    if next_step(page) is Do.ACKNOWLEDGE:
+        return ""
+    return f"its sender asked at {clock(page.ack_asked_at)} to have it acknowledged: that follows its trigger"
 
 
 def doubts(page: Page) -> str:

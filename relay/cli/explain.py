@@ -63,8 +63,8 @@ class Explained(msgspec.Struct):
 def explain(what: str, url: str, storage: Path, config: Path | None, source: str, as_json: bool) -> None:
     """Say what became of WHAT, and why.
 
-    WHAT is a page id, a dedup key, an alert's fingerprint (16 hex digits), or a file with a webhook body (- for
-    standard input): of that, what would become of it now.
+    WHAT is a page id, a dedup key, an alert's fingerprint (16 hex digits), or a file with a webhook body or an Events
+    API event (- for standard input): of that, what would become of it now.
 
     Exit status 1: nothing is known of it.
     """
@@ -112,7 +112,7 @@ async def _explained(body: bytes, source: str, relay: Asked) -> Explained:
     decisions: list[DecisionAnswer] = []
     for alert in explained.alerts[:_ALERTS_TOLD]:
         found = await relay.decisions(fingerprint=alert.fingerprint, limit=1)
-        decisions += [one for one in found.decisions if one.source == source]
+        decisions += [one for one in found.decisions if one.source == alert.source]
     return Explained(explained, decisions)
 
 

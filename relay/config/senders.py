@@ -48,6 +48,7 @@ def read_sources(specs: Sequence[schema.Source], problems: Problems) -> dict[str
             problems.error((*path, "name"), f"source name {go_quote(spec.name)} is not unique")
         found.setdefault(spec.name, _source(spec, alone=len(specs) == 1))
     _check_native_keys(specs, problems)
+    _tell_namespaces(specs, problems)
     return found
 
 
@@ -218,6 +219,20 @@ def _check_native_keys(specs: Sequence[schema.Source], problems: Problems) -> No
                 "Alertmanager's own, false for all others"
             )
             problems.error(("sources", index), message)
+
+
+def _tell_namespaces(specs: Sequence[schema.Source], problems: Problems) -> None:
+    """Warn of events whose dedup key is not what their sender gave: another source could send the same one."""
+    senders = [(index, spec) for index, spec in enumerate(specs) if spec.routing_keys or spec.routing_key_files]
+    for index, spec in senders if len(senders) > 1 else ():
+        if not spec.native_keys:
+            others = ", ".join(go_quote(other.name) for at, other in senders if at != index)
+            message = (
+                f"its events may reach the same integrations as those of {others}: its name is mixed into their dedup "
+                "keys at PagerDuty, its senders are answered with their own. One source may say native_keys: true"
+            )
+            field = "routing_keys" if spec.routing_keys else "routing_key_files"
+            problems.warn(("sources", index, field), message, key=True)
 
 
 def _stale_message(untold: Sequence[str]) -> str:

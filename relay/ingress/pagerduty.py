@@ -68,7 +68,14 @@ class Incoming:
 def parse(body: bytes, source: str, receiver: str = "", now: Instant = 0, minted: str = "") -> WebhookMessage:
     """Read a trigger or a resolve as a message of one alert. Raises BadBody, and nothing else."""
     incoming = read(body)
+    if incoming.action is Action.ACKNOWLEDGE:
+        raise BadBody("an acknowledge states no alert: it is about the page that has its dedup_key", "invalid_event")
     return message(incoming, source, receiver, incoming.dedup_key or minted, now)
+
+
+def is_event(body: bytes) -> bool:
+    """Guess whether a body is an event rather than a webhook's."""
+    return b'"event_action"' in body and b'"alerts"' not in body
 
 
 def read(body: bytes) -> Incoming:

@@ -8,11 +8,13 @@ from aiohttp import web
 
 from relay.answers import Answers, Pages
 from relay.errors import NotTaken
+from relay.ingress import pagerduty
 from relay.page import State, Wanted, page_number
 from relay.web import replies
 from relay.web.bodies import Bodies
 from relay.web.doors import Doors
 from relay.web.middleware import BadRequest, NotFound
+from relay.web.routing_keys import Whose
 
 MOST = 1_000
 """The largest `limit`."""
@@ -97,10 +99,17 @@ class Api:
         asked = _asked(request, "source", "verbose")
         body = await self._bodies.read(request)
         try:
-            found = await self._answers().explain(body, asked.get("source", ""), everything="verbose" in asked)
+            source, receiver = self._whose(body, asked.get("source", ""))
+            found = await self._answers().explain(body, source, receiver=receiver, everything="verbose" in asked)
         finally:
             self._bodies.done(body)
         return replies.json(found)
+
+    def _whose(self, body: bytes, source: str) -> Whose:
+        """Say from whom a body would come: an event says so by its routing key."""
+        if source or not pagerduty.is_event(body):
+            return Whose(source, "")
+        return self._doors.routing_keys(pagerduty.read(body).routing_key.reveal()) or Whose("", "")
 
     def _answers(self) -> Answers:
         answers = self._doors.answers()
