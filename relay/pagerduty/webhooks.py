@@ -67,7 +67,7 @@ def read(body: bytes) -> News:
         who=_who(agent),
         assignees=_names(incident.get("assignees")) if whole and "assignees" in incident else None,
         merged_into=_merged_into(reason),
-        words=_words(data),
+        words=_words(_text(event.get("event_type"), _NAME), data),
     )
 
 
@@ -107,12 +107,14 @@ def _merged_into(reason: dict[str, object]) -> str:
     return _text(_map(reason.get("incident")).get("id"), _NAME) or SOMEWHERE
 
 
-def _words(data: dict[str, object]) -> str:
+def _words(type_: str, data: dict[str, object]) -> str:
     """Say what was said: the text of a note, an update or a request, or the priority it has."""
     for field in ("content", "message"):
         if said := _text(data.get(field), _WORDS):
             return said
-    return _text(_map(data.get("priority")).get("summary"), _NAME)
+    if type_ != "incident.priority_updated":
+        return ""
+    return _text(_map(data.get("priority")).get("summary"), _NAME) or "none"
 
 
 def _names(value: object) -> tuple[str, ...]:

@@ -50,7 +50,7 @@ def judged(news: News, page: Page, now: Instant) -> Judged:
     """
     kind = "merged" if news.merged_into else KINDS.get(news.type, "")
     at = min(news.at or now, now)  # a time that lies ahead must not keep what is heard from counting as later
-    act = Returned(kind, at, news.who, news.incident, news.words, news.url)
+    act = Returned(kind, at, news.who, news.incident, _said(kind, news), news.url)
     if ignored := _outdated(kind, news.incident, news.number, at, page):
         ours = news.agent is Agent.OURS
         return Judged(page, None if ours or not kind else replace(act, ignored=ignored))
@@ -63,6 +63,14 @@ def judged(news: News, page: Page, now: Instant) -> Judged:
     found = found if found == page else plan(found, now)
     told = act if act.kind else None
     return Judged(found, told, found.incident if found.incident != page.incident else "")
+
+
+def _said(kind: str, news: News) -> str:
+    if kind == "merged":
+        return "" if news.merged_into == SOMEWHERE else f"into incident {news.merged_into}"
+    if kind in ("reassigned", "delegated", "escalated") and news.assignees:
+        return f"to {', '.join(news.assignees)}"
+    return news.words
 
 
 def opening(page: Page, now: Instant) -> Page:

@@ -37,21 +37,20 @@ class PagerDutyWebhook:
     answers of 4xx; 503 has it sent again, for two days.
     """
 
-    def __init__(self, doors: Doors, bodies: Bodies, keeper: Doorkeeper, patience: float = PATIENCE) -> None:
+    def __init__(self, doors: Doors, bodies: Bodies, keeper: Doorkeeper) -> None:
         self._doors = doors
         self._bodies = bodies
         self._keeper = keeper
-        self._patience = patience
         self._said = Repeats()
 
     async def take(self, request: web.Request) -> web.Response:
         """Take one webhook."""
         try:
             self._keeper.check_rate()
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(PATIENCE):
                 return await self._take(request)
         except TimeoutError:
-            return self._later(NotTaken("it could not be kept within 4 s: send it again"))
+            return self._later(NotTaken(f"it could not be kept within {PATIENCE:g} s: send it again"))
         except StoreError as error:
             self._doors.metrics.store_failed("keep")
             return self._later(error)

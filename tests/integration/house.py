@@ -25,6 +25,7 @@ from relay.logs import Log
 from relay.metrics import Metrics
 from relay.page import Lane, Page
 from relay.recall import Recall
+from relay.returns import Returns
 from relay.rules.delivery import settle, start
 from relay.rules.ledger import Claim, Want
 from relay.rules.rulebook import Rulebook
@@ -33,6 +34,7 @@ from relay.secret import Secret
 from relay.silencing import Silencer
 from relay.store import SqliteStore
 from relay.web import Doors, Entrance, Limits, Side
+from relay.web.routing_keys import RoutingKeys
 
 KEY = "0123456789abcdef0123456789abcdef"
 CONFIG = f"""\
@@ -85,6 +87,11 @@ class House:
     answers: Answers = field(init=False)
     metrics: Metrics = field(init=False)
     intake: Intake = field(init=False)
+    returns: Returns = field(init=False)
+    returns_instead: Any = None
+    """Who takes PagerDuty's news in place of that; "none": nobody."""
+    webhook_secrets: tuple[str, ...] | None = None
+    """With which PagerDuty signs, in place of what the configuration says."""
     http: aiohttp.ClientSession = field(init=False)
 
     def write(self, text: str) -> int:
@@ -177,6 +184,7 @@ async def open_house(
     house.answers = Answers(
         house.store, lambda: house.book, clock=house.clock, sources=recall.sources, store_name=str(directory / "data")
     )
+    house.returns = Returns(house.store, clock=house.clock, changed=lambda: None, metrics=house.metrics, log=log)
     house.silencer = Silencer(house.store, clock=house.clock, log=log, began=house.began.append)
     await house.silencer.open()
     house.alerts = AlertAnswers(house.store, lambda: house.book, lambda: house.silencer.current, clock=house.clock)
@@ -227,9 +235,16 @@ def _doors(house: House, log: Log) -> Doors:
         operators=lambda: house.operators,
         silencer=lambda: house.silencer,
         alerts=lambda: house.alerts,
+        returns=lambda: None if house.returns_instead == "none" else house.returns_instead or house.returns,
+        webhook_secrets=lambda: (
+            house.loaded.account.webhook_secrets
+            if house.webhook_secrets is None
+            else tuple(map(Secret, house.webhook_secrets))
+        ),
         web=lambda: house.web,
         sources=lambda: house.loaded.rules.sources,
         credentials=lambda: house.loaded.credentials,
+        routing_keys=RoutingKeys(lambda: house.loaded).find,
         own_pass=Secret(house.own_pass),
         ring=house.rung.__setitem__,
         quiet=quiet,
