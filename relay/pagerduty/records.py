@@ -183,6 +183,7 @@ class Named(msgspec.Struct, frozen=True):
     name: str
 
 
+_LARGEST = 2**63
 _TIMES = frozenset({"at", "created_at", "changed_at", "start", "end"})
 
 
@@ -318,24 +319,24 @@ def read_named(data: object) -> Named:
 
 
 def text(data: object, *path: str) -> str:
-    """Return the text at a path of names; "" where there is none."""
+    """Return the text at a path of names; "" where there is none. Half a surrogate pair in it becomes `?`."""
     found = _at(data, *path)
-    return found if isinstance(found, str) else ""
+    return found.encode(errors="replace").decode() if isinstance(found, str) else ""
 
 
 def number(data: object, *path: str) -> int:
     """Return the whole number at a path; 0 where there is none."""
     found = _at(data, *path)
-    return found if isinstance(found, int) and not isinstance(found, bool) else 0
+    return found if isinstance(found, int) and not isinstance(found, bool) and abs(found) < _LARGEST else 0
 
 
 def time(data: object, *path: str) -> Instant:
     """Return the time at a path, which is ISO 8601; 0 where there is none."""
     try:
         found = datetime.fromisoformat(text(data, *path))
-    except ValueError:
+        return instant((found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC))
+    except (ValueError, OverflowError):
         return 0
-    return instant(found if found.tzinfo else found.replace(tzinfo=UTC))
 
 
 def _at(data: object, *path: str) -> object:

@@ -53,6 +53,7 @@ class Session:
         self._stop = stop
         self._waits = waits
         self._free_at = 0.0
+        self._tries = 0
         self._session = _bounded(pdpyras.APISession(token, default_from=from_email or None), url, limits)
         self._session.postprocess = self._heed
         self._session.hooks["response"].append(self._read)
@@ -65,6 +66,7 @@ class Session:
         Raises requests' and pdpyras's errors, TooLarge and Stopped.
         """
         self._pause(self._free_at - time.monotonic())
+        self._tries = self._limits.throttled
         again = method != "POST"  # a POST that was not answered may have been heard: twice would be two notes
         self._session.max_network_attempts = self._limits.unconnected if again else 0
         failed = dict.fromkeys((500, 502, 503, 504), self._limits.failed if again else 0)
@@ -86,7 +88,8 @@ class Session:
             return
         wait = min(_seconds(answer.headers.get("ratelimit-reset", "")), self._limits.longest_wait)
         self._free_at = time.monotonic() + wait
-        if throttled:
+        if throttled and self._tries:
+            self._tries -= 1
             self._pause(wait)  # pdpyras tries again after a pause of its own, which heeds no header
 
     def _pause(self, seconds: float) -> None:
