@@ -1,6 +1,7 @@
 """`pagerelay demo`: a PagerDuty sandbox and a relay on this machine, and an example alert on its way through."""
 
 import json
+import secrets
 import signal
 import socket
 import subprocess
@@ -18,6 +19,15 @@ import click
 
 SANDBOX = "http://127.0.0.1:9999"
 RELAY = "http://127.0.0.1:9095"
+_PAGERDUTY = """\
+pagerduty:
+  webhook_secret_files: [webhook-secret]
+  api_url: {sandbox}
+  api_token_file: api-token
+  from: anna@example.com
+"""
+"""Added to the example: what people do in the sandbox comes back, and its REST API can be asked."""
+
 _PATIENCE = 20.0
 """Seconds to wait for a program to be ready or for the page to arrive."""
 
@@ -29,13 +39,15 @@ def demo(once: bool) -> None:
     examples = _examples()
     _check_free(SANDBOX, RELAY)
     with ExitStack() as stack:
-        storage = stack.enter_context(tempfile.TemporaryDirectory(prefix="pagerelay-demo-"))
+        storage = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pagerelay-demo-")))
+        config, options = both_ways(examples / "relay.yml", storage, SANDBOX, RELAY)
+        listen = f"--listen-address={SANDBOX.removeprefix('http://')}"
         programs = [
-            stack.enter_context(_running("sandbox", "--listen-address", SANDBOX.removeprefix("http://"))),
+            stack.enter_context(_running("sandbox", listen, *options)),
             stack.enter_context(
                 _running(
                     "serve",
-                    f"--config.file={examples / 'relay.yml'}",
+                    f"--config.file={config}",
                     f"--storage.path={storage}",
                     f"--web.listen-address={RELAY.removeprefix('http://')}",
                     f"--web.external-url={RELAY}",
@@ -56,10 +68,25 @@ def demo(once: bool) -> None:
         click.echo("\nTry next:")
         click.echo(f"  curl -s --data-binary @{resolve} {RELAY}/webhook      # it resolves")
         click.echo(f"  {_command()} explain --relay.url={RELAY} {alert['dedup_key']}")
-        click.echo(f"  curl -s {RELAY}/api/v1/pages                          # what the relay holds")
-        click.echo(f"  open {SANDBOX}/                                       # what PagerDuty would show")
+        click.echo(
+            f"  open {SANDBOX}/                                # what PagerDuty would show: acknowledge it there,"
+        )
+        click.echo(f"  curl -s '{RELAY}/pages?dedup_key={alert['dedup_key']}' # and see here who did")
         click.echo("\nServing until you press Ctrl-C.")
         _serve(programs)
+
+
+def both_ways(example: Path, folder: Path, sandbox: str, relay: str) -> tuple[Path, list[str]]:
+    """Write an example's configuration with what it takes to hear from PagerDuty; return it.
+
+    With it come the options of a sandbox that does so: `sandbox` and `relay` are the addresses of the two.
+    """
+    secret, token, config = folder / "webhook-secret", folder / "api-token", folder / "relay.yml"
+    secret.write_text(secrets.token_urlsafe(36))
+    token.write_text(secrets.token_urlsafe(15))
+    config.write_text(f"{example.read_text(encoding='utf-8')}\n{_PAGERDUTY.format(sandbox=sandbox)}", encoding="utf-8")
+    webhook = [f"--webhook={relay}/pagerduty/webhook", f"--webhook-secret-file={secret}"]
+    return config, [f"--token-file={token}", *webhook]
 
 
 def _check_free(*urls: str) -> None:

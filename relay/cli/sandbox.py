@@ -26,6 +26,13 @@ from relay.sandbox.state import Settings
 @click.option(
     "--token", "tokens", multiple=True, metavar="[EMAIL=]TOKEN", help="Know only this REST token. Repeatable."
 )
+@click.option(
+    "--token-file",
+    "token_files",
+    multiple=True,
+    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    help="The same, from a file.",
+)
 @click.option("--webhook", "webhook_url", default="", metavar="URL", help="Subscribe this address to V3 webhooks.")
 @click.option("--webhook-secret", "secrets", multiple=True, help="Sign them with this; several during a rotation.")
 @click.option(
@@ -58,6 +65,7 @@ def sandbox(
     oversize_status: int,
     ledger: Path | None,
     tokens: tuple[str, ...],
+    token_files: tuple[Path, ...],
     webhook_url: str,
     secrets: tuple[str, ...],
     secret_files: tuple[Path, ...],
@@ -75,9 +83,9 @@ def sandbox(
         rate_within=rate_within,
         oversize_status=oversize_status,
         ledger=ledger,
-        tokens=dict(_token(entry) for entry in tokens),
+        tokens=dict(_token(entry) for entry in (*tokens, *map(_word, token_files))),
         webhook_url=webhook_url,
-        webhook_secrets=(*secrets, *(file.read_text().strip() for file in secret_files)),
+        webhook_secrets=(*secrets, *map(_word, secret_files)),
         webhook_pace=pace,
         webhook_ca=webhook_ca,
         show_incident_key=incident_key,
@@ -96,6 +104,10 @@ def _named(keys: tuple[str, ...]) -> dict[str, str]:
             raise click.BadParameter(f"{name or entry!r}: write it as NAME=KEY", param_hint="--key")
         named[name] = key
     return named
+
+
+def _word(file: Path) -> str:
+    return file.read_text(encoding="utf-8").strip()
 
 
 def _token(entry: str) -> tuple[str, str]:

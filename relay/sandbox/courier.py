@@ -168,17 +168,17 @@ class Courier:
     async def _bring(self, subscription: Subscription, webhook: Webhook) -> None:
         """Try until it was taken, refused for good, or too old."""
         pace, now = self._sandbox.settings.webhook_pace, asyncio.get_running_loop().time
-        began, gap = now(), FIRST_GAP
+        began = now()
         while len(webhook.body) <= LARGEST:
             status = await self._post(subscription, webhook)
             webhook.attempts.append(status)
             if 200 <= status < 300:
                 webhook.state, subscription.dropped = "delivered", 0
                 return
-            if not _may_pass(status) or now() - began + gap * pace > GIVE_UP * pace:
+            wait = gap(len(webhook.attempts)) * pace
+            if not _may_pass(status) or now() - began + wait > GIVE_UP * pace:
                 break
-            await asyncio.sleep(gap * pace)
-            gap = min(2 * gap, WIDEST_GAP)
+            await asyncio.sleep(wait)
         webhook.state = "dropped"
         subscription.count_dropped(self._sandbox.now(), pace)
 
@@ -198,6 +198,11 @@ class Courier:
             ) as answer:
                 return answer.status
         return 0
+
+
+def gap(attempts: int) -> float:
+    """Return the seconds between so many attempts and the next: they grow."""
+    return min(FIRST_GAP * 2.0 ** min(attempts - 1, 20), WIDEST_GAP)
 
 
 def _may_pass(status: int) -> bool:
