@@ -51,6 +51,8 @@ class Sent(msgspec.Struct, frozen=True, gc=False):
     """As its sender gave it, or as it was minted; at most 255 characters."""
     receiver: str = ""
     """The receiver whose own routing key its sender used; "" for a virtual key."""
+    said: int = 0
+    """Names all it says but its timestamp, with 63 bits: where that changes, its page is updated."""
 
 
 class Alert(msgspec.Struct, frozen=True, gc=False):

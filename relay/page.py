@@ -363,6 +363,8 @@ class Member(msgspec.Struct, frozen=True, gc=False):
     """Whether it was kept quiet ever since it joined."""
     held_until: Instant = 0
     """Until when `hold_trigger` and `inhibit_hold` keep it; decided once, when it joined."""
+    said: int = 0
+    """Of an event: names what it says (Sent.said). Other alerts say the same by the labels that name them."""
 
     @property
     def suppressed(self) -> str:
@@ -372,7 +374,7 @@ class Member(msgspec.Struct, frozen=True, gc=False):
     @property
     def shape(self) -> int:
         """Its part in Page.shape: equal for equal alerts of equal severity, so that XOR puts a set together."""
-        return self.alert * (2 * self.severity.rank + 3) & _SIXTY_THREE_BITS
+        return (self.alert * (2 * self.severity.rank + 3) ^ self.said) & _SIXTY_THREE_BITS
 
     @property
     def waits(self) -> bool:

@@ -59,6 +59,8 @@ class Incoming:
     """All of it that can be passed on: payload, links, images, client and client_url, where they are there."""
     digest: bytes
     """16 bytes that name what it says, whatever key it came with."""
+    said: int
+    """The same without its timestamp, with 63 bits."""
     starts_at: Instant = 0
     """Its payload's timestamp; 0: it has none."""
     notes: tuple[Step, ...] = ()
@@ -82,18 +84,20 @@ def read(body: bytes) -> Incoming:
     """Read one event. Raises InvalidEvent, and nothing else, for one that can never work."""
     notes: list[Step] = []
     event = object_of(body, notes)
-    said = event.get("event_action")
-    key, faults = _dedup_key(event, needed=said in (Action.ACKNOWLEDGE, Action.RESOLVE))
+    asked = event.get("event_action")
+    key, faults = _dedup_key(event, needed=asked in (Action.ACKNOWLEDGE, Action.RESOLVE))
     errors = [*key_faults(event), *_action(event), *faults]
-    if said == Action.TRIGGER:
+    if asked == Action.TRIGGER:
         errors += _payload_faults(event)
     if errors:
         raise InvalidEvent(*errors)
     action = Action(event["event_action"])
     passed_on = _passed_on(event, notes)
+    payload = {name: one for name, one in passed_on.get("payload", {}).items() if name != "timestamp"}
     digest = digest_of(msgspec.json.encode((action, passed_on)))
+    said = int.from_bytes(digest_of(msgspec.json.encode({**passed_on, "payload": payload}))[:8], "big") >> 1
     starts_at = _moment(passed_on.get("payload", {}).get("timestamp"))
-    return Incoming(Secret(event["routing_key"]), action, key, passed_on, digest, starts_at, tuple(notes))
+    return Incoming(Secret(event["routing_key"]), action, key, passed_on, digest, said, starts_at, tuple(notes))
 
 
 def message(incoming: Incoming, source: str, receiver: str, dedup_key: str, now: Instant) -> WebhookMessage:
@@ -118,7 +122,7 @@ def message(incoming: Incoming, source: str, receiver: str, dedup_key: str, now:
         digest=incoming.digest,
         raw=b"",
         notes=incoming.notes,
-        sent=Sent(dedup_key, receiver),
+        sent=Sent(dedup_key, receiver, incoming.said),
     )
     if fires:  # a resolve says nothing that its page should show instead
         alert = msgspec.structs.replace(alert, raw=_raw(alert, incoming))

@@ -166,6 +166,7 @@ class Desk:
             target=place.target,
             never_loud=not self.suppressor.idle,
             joined_at=self.now,
+            said=entry.alert.sent.said if entry.alert.sent is not None else 0,
         )
         if not self.suppressor.idle and not self._notified(page, place):
             member = replace(member, held_until=self.suppressor.held_until(entry, place))
@@ -522,5 +523,5 @@ class Desk:
         )
 
 
-def _shown(member: Member) -> tuple[bool, bool, Severity]:
-    return member.firing, bool(member.suppressions), member.severity
+def _shown(member: Member) -> tuple[bool, bool, Severity, int]:
+    return member.firing, bool(member.suppressions), member.severity, member.said

@@ -13,6 +13,7 @@ from relay.rules.changes import made
 from relay.rules.classify import Draft, Entry
 from relay.rules.desk import Desk
 from relay.rules.ledger import Changed, Held, Ledger, Plan, Recorded
+from relay.rules.reload import settle_in
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import NO_SILENCES, Silences
 from relay.rules.staleness import lasting
@@ -99,6 +100,10 @@ def _fires(entry: Entry, draft: Draft, desk: Desk) -> _Finding:
 def _joined(finding: _Finding, desk: Desk) -> _Finding:
     """Let a firing alert join the pages it belongs to."""
     entry = finding.entry
+    if entry.alert.sent is not None and not finding.fresh and (before := _fires_in(entry, desk)):
+        settle_in(entry, desk)  # what names it is its key: all else it says may have changed
+        now = _fires_in(entry, desk)
+        return finding._replace(verdict=Verdict.REPEATS if now == before else Verdict.JOINS, pages=now)
     joins = [desk.join(entry, place) for place in entry.placements]
     verdict = Verdict.REPEATS
     if not entry.placements:
@@ -121,6 +126,10 @@ def _changing(finding: _Finding, desk: Desk) -> _Finding:
     if verdict is Verdict.NOT_OURS:
         verdict = Verdict.CHANGES if changes else Verdict.SUPPRESSED
     return finding._replace(verdict=verdict, changes=changes, steps=(*finding.steps, *steps))
+
+
+def _fires_in(entry: Entry, desk: Desk) -> tuple[int, ...]:
+    return tuple(member.page for member in desk.memberships(entry.id) if member.firing)
 
 
 def _episode_notes(alert: Alert, held: Held | None) -> tuple[Step, ...]:

@@ -94,7 +94,7 @@ def rejudge(
         desk.meet(entry)
     fires = [entry for entry in entries if desk.alerts[entry.id].firing]
     for entry in fires:
-        _settle_in(entry, desk)
+        settle_in(entry, desk)
     for entry in entries:
         desk.remember(entry)
     desk.leave_alone(ledger.alerts.keys() - {entry.id for entry in entries})
@@ -124,7 +124,8 @@ def _grown_old(entry: Entry, desk: Desk, book: Rulebook, listening: Listening) -
     return None
 
 
-def _settle_in(entry: Entry, desk: Desk) -> None:
+def settle_in(entry: Entry, desk: Desk) -> None:
+    """Have a firing alert be where its placements say, and leave where they do not."""
     places = {place.integration: place for place in reversed(entry.placements)}
     members = [member for member in desk.memberships(entry.id) if member.firing]
     heir: int | None = None
@@ -156,6 +157,7 @@ def _stay(member: Member, entry: Entry, place: Placement, desk: Desk, there: Col
         receiver=place.receiver,
         target=place.target,
         leaving=member.leaving if member.leaving in there else None,
+        said=entry.alert.sent.said if entry.alert.sent is not None else 0,
     )
     kept = desk.judged(moved, entry, place)
     if kept != member:

@@ -128,6 +128,17 @@ class Relay:
         found: list[dict[str, Any]] = answer["decisions"]
         return found
 
+    async def event(self, action: str, dedup_key: str = "", *, key: str = KEY, **rest: Any) -> str:
+        """Send an Events API event that must be taken, do all that is due, and return its dedup key."""
+        await self._disturb()
+        event = {"routing_key": key, "event_action": action, **({"dedup_key": dedup_key} if dedup_key else {}), **rest}
+        async with self.http.post(f"{self.url}/v2/enqueue", data=io.BytesIO(json.dumps(event).encode())) as reply:
+            assert reply.status == 202, await reply.text()
+            answer = await reply.json()
+        assert answer == {"status": "success", "message": "Event processed", "dedup_key": answer["dedup_key"]}
+        await self.settle()
+        return str(answer["dedup_key"])
+
     async def wait(self, seconds: float) -> None:
         """Let time pass: whatever becomes due on the way is done at its own instant."""
         await self._disturb()
