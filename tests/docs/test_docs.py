@@ -47,6 +47,7 @@ def test_every_key_of_the_routing_yaml_is_documented() -> None:
         ("## Inhibit rules", "InhibitRule"),
         ("## Time intervals", "TimeInterval"),
         ("## Heartbeats", "Heartbeat"),
+        ("## PagerDuty", "Account"),
     ],
 )
 def test_each_section_documents_its_own_keys_and_no_others(heading: str, model: str) -> None:
