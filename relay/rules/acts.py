@@ -139,11 +139,11 @@ def _triggered(page: Page, news: News, at: Instant) -> Page:
 
 def _acknowledged(page: Page, news: News, at: Instant) -> Page:
     page = replace(page, answered_at=page.answered_at or at)
-    return replace(page, acknowledged_by=news.who or "PagerDuty", acknowledged_at=at, status_at=at)
+    return replace(_open(page), acknowledged_by=news.who or "PagerDuty", acknowledged_at=at, status_at=at)
 
 
 def _unacknowledged(page: Page, news: News, at: Instant) -> Page:
-    return replace(page, acknowledged_by="", acknowledged_at=0, status_at=at)
+    return replace(_open(page), acknowledged_by="", acknowledged_at=0, status_at=at)
 
 
 def _resolved(page: Page, news: News, at: Instant) -> Page:
@@ -179,7 +179,11 @@ def _ended(line: Line, page: Page, at: Instant) -> Line:
 
 def _reopened(page: Page, news: News, at: Instant) -> Page:
     """Somebody opened again what had been closed elsewhere. What we closed stays closed: nothing fires in it."""
-    page = replace(page, acknowledged_by="", acknowledged_at=0, status_at=at)
+    return replace(_open(page), acknowledged_by="", acknowledged_at=0, status_at=at)
+
+
+def _open(page: Page) -> Page:
+    """Take an incident for open that counted as closed elsewhere: only an open one is acknowledged."""
     lines = tuple(map(_open_again, page.lines))
     return page if lines == page.lines else replace(page, lines=lines, **_OPEN_AGAIN)
 
