@@ -116,7 +116,7 @@ def _outdated(kind: str, incident: str, number: int, at: Instant, page: Page) ->
 def _bound(page: Page, news: News, now: Instant) -> Page:
     """Know a page by an incident, which is thereby confirmed."""
     if page.incident not in ("", news.incident):
-        page = _untouched(page)
+        page = replace(_untouched(page), status_at=0)
     return replace(
         page,
         incident=news.incident,
@@ -132,9 +132,9 @@ def _bound(page: Page, news: News, now: Instant) -> Page:
 def _triggered(page: Page, news: News, at: Instant) -> Page:
     """An incident was opened: where the one before was closed elsewhere, an event of ours had been on its way."""
     if page.in_flight or at < page.elsewhere_at:
-        return replace(page, status_at=at)
+        return replace(page, status_at=max(at, page.status_at))
     lines = tuple(replace(one, state=State.OPEN) if one.state is State.ELSEWHERE else one for one in page.lines)
-    return replace(page, lines=lines, status_at=at, **_OPEN_AGAIN)
+    return replace(page, lines=lines, status_at=max(at, page.status_at), **_OPEN_AGAIN)
 
 
 def _acknowledged(page: Page, news: News, at: Instant) -> Page:

@@ -58,8 +58,9 @@ def place(
 
 
 def waiting(db: Connection, limit: int) -> list[News]:
-    """List news that waits to be placed, the longest waiting first."""
-    return [_news(rest) for (rest,) in db.execute(query("acts", "waiting_news"), (limit,)).fetchall()]
+    """List news that waits to be placed: of what waits longest, in the order in which it happened."""
+    found = [_news(rest) for (rest,) in db.execute(query("acts", "waiting_news"), (limit,)).fetchall()]
+    return sorted(found, key=lambda news: news.at)
 
 
 def acts(db: Connection, page: int) -> list[Returned]:

@@ -1,6 +1,7 @@
 """What a piece of news makes of a page, as a table: lines at rest and calls under way, people, timers and ourselves."""
 
 from itertools import permutations
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -62,8 +63,8 @@ def news(kind: str = "resolved", at: int = NOW - MINUTE, **fields: object) -> Ne
     return replace(person, **fields)
 
 
-NOBODY = {"agent": Agent.NOBODY, "who": ""}
-OURS = {"agent": Agent.OURS, "who": "relay"}
+NOBODY: dict[str, Any] = {"agent": Agent.NOBODY, "who": ""}
+OURS: dict[str, Any] = {"agent": Agent.OURS, "who": "relay"}
 
 
 @pytest.mark.parametrize(
@@ -86,12 +87,8 @@ OURS = {"agent": Agent.OURS, "who": "relay"}
         (a_page(State.CLOSED, wanted=Wanted.CLOSED), news("reopened"), State.CLOSED, ""),
         (a_page(State.ELSEWHERE, elsewhere_at=START + 1), news("reopened"), State.OPEN, ""),
         (a_page(State.ELSEWHERE, elsewhere_at=START + 1), news("triggered", incident="PY", number=6), State.OPEN, ""),
-        (
-            a_page(State.ELSEWHERE, elsewhere_at=START + 1),
-            news("triggered", incident="PW", number=4),
-            State.ELSEWHERE,
-            "",
-        ),
+        (a_page(State.ELSEWHERE), news("triggered", incident="PW", number=4), State.ELSEWHERE, ""),
+        (a_page(State.ELSEWHERE), news("acknowledged"), State.OPEN, ""),
         (a_page(State.NEVER, opening_at=0, incident=""), news(), State.NEVER, ""),
     ],
 )
