@@ -15,6 +15,7 @@ COMMANDS = {
     "pause": "relay.cli.pause:pause",
     "resume": "relay.cli.pause:resume",
     "reconcile": "relay.cli.reconcile:reconcile",
+    "change": "relay.cli.change:change",
     "backup": "relay.cli.backup:backup",
     "send-test": "relay.cli.send_test:send_test",
     "pagerduty": "relay.cli.pagerduty:pagerduty",

@@ -155,8 +155,8 @@ class Changes(Rounds):
     async def patience(self) -> Duration:
         """Say when the next one is due; where one is due and could not go, when to look again."""
         now = self._clock()
-        heads = (await self._store.change_heads()).items()
-        return min((max(head.due_at - now, _LOOK) for one, head in heads if one not in self._calls), default=TICK)
+        heads = (await self._store.change_heads()).values()
+        return min((max(head.due_at - now, _LOOK) for head in heads), default=TICK)
 
     async def _bound(self, heads: Collection[ChangeHead], now: Instant) -> None:
         if sum(head.waiting for head in heads) > MOST:

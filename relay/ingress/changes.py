@@ -4,6 +4,7 @@ Fields and limits: developer.pagerduty.com/docs/events-api-v2, change events. Th
 action; a source is optional. As with events, what only decorates one and cannot be shown is left out.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,8 +22,12 @@ from relay.ingress.pagerduty import (
     summary_faults,
     text_of,
 )
+from relay.ingress.salvage import note
+from relay.rules import cleaning
 from relay.secret import Secret
 
+# An address of any scheme, without blanks and in ASCII; others are made of that if they are http or https.
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
 _TEXTS = ("summary", "source", "timestamp")
 
 
@@ -48,7 +53,8 @@ def read(body: bytes) -> IncomingChange:
     payload = dict(_payload(event["payload"], notes))
     said: dict[str, Any] = {"payload": payload}
     for name, needed in (("links", "href"), ("images", "src")):
-        if items := list(shown_items(event.get(name), name, needed, notes)):
+        items = [dict(_reachable(item, name, notes)) for item in shown_items(event.get(name), name, needed, notes)]
+        if items := [item for item in items if needed in item]:
             said[name] = items
     return IncomingChange(Secret(event["routing_key"]), payload, msgspec.json.encode(said), tuple(notes))
 
@@ -62,6 +68,16 @@ def _payload_faults(event: Mapping[str, Any]) -> Iterator[str]:
     if isinstance(payload.get("source"), dict | list):
         yield "'payload.source' must be a string"
     yield from detail_faults(payload)
+
+
+def _reachable(item: Mapping[str, str], name: str, notes: list[Step]) -> Iterator[tuple[str, str]]:
+    """Go over a link or image; an address that PagerDuty would refuse the whole change event for is left out."""
+    for field, text in item.items():
+        address = text if field in ("text", "alt") or _URI.fullmatch(text) else cleaning.address(text)
+        if not address or (field == "src" and not address.startswith("https://")):
+            notes.append(note(f"an address in `{name}` is none that PagerDuty takes and was left out"))
+        else:
+            yield field, address
 
 
 def _payload(payload: Mapping[str, Any], notes: list[Step]) -> Iterator[tuple[str, Any]]:

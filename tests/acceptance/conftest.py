@@ -121,23 +121,23 @@ class Scene:
             assert "Traceback" not in program.output(), f"{program.name} logged a traceback"
         for line in self.sandbox.requests():
             assert line["result"] not in {"invalid", "unknown key", "throttled", "dropped"} - self.excused, line
-            check_event(line["event"])
+            check_event(line["event"], _CHANGES if line["path"].endswith("/v2/change/enqueue") else _EVENTS)
         assert leaks(self.folder, KEYS.values()) <= self.planted
 
 
-def check_event(event: Mapping[str, Any]) -> None:
+def check_event(event: Mapping[str, Any], schema: Draft202012Validator) -> None:
     """Hold an event against PagerDuty's own schema."""
     complete = {"routing_key": "0" * 32, **event}
-    problems = [error.message for error in _SCHEMA.iter_errors(complete)]
+    problems = [error.message for error in schema.iter_errors(complete)]
     assert problems == [], event
 
 
-def _schema() -> Draft202012Validator:
-    file = Path(__file__).parents[1] / "data" / "pagerduty" / "alert-event.schema.json"
+def _schema(name: str) -> Draft202012Validator:
+    file = Path(__file__).parents[1] / "data" / "pagerduty" / f"{name}.schema.json"
     return Draft202012Validator(json.loads(file.read_text()), format_checker=FormatChecker())
 
 
-_SCHEMA = _schema()
+_EVENTS, _CHANGES = _schema("alert-event"), _schema("change-event")
 
 
 def leaks(folder: Path, keys: Collection[str]) -> set[Path]:
