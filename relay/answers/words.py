@@ -147,7 +147,7 @@ def doubts(page: Page) -> str:
     if page.confirmed_at or not page.doubted_at or page.delivered not in LIVE:
         return ""
     said = f"PagerDuty took its trigger at {clock(page.triggered_at)} and showed no incident for it"
-    if page.last_sent_at > page.doubted_at:
+    if page.last_sent_at >= page.doubted_at:
         return f"{said}, so that it was sent again at {clock(page.last_sent_at)}: look whether anybody was called"
     return f"{said} by {clock(page.doubted_at)}: look whether anybody was called"
 
