@@ -1,6 +1,5 @@
 """The stand-in's account: people, who of them is on call, and the services that routing keys belong to."""
 
-import base64
 import hashlib
 import os
 import secrets
@@ -206,7 +205,7 @@ def _id(*of: str) -> str:
 
 
 def short_id(of: Iterable[str] = (), length: int = 6) -> str:
-    """Make capital letters and digits: the same for the same words, by chance without any."""
+    """Make capital letters and digits, 32 at most: the same for the same words, by chance without any."""
     words = "\0".join(of)
-    raw = hashlib.blake2b(words.encode(), digest_size=20).digest() if words else os.urandom(20)
-    return base64.b32encode(raw).decode()[:length]
+    raw = hashlib.blake2b(words.encode(), digest_size=16).digest() if words else os.urandom(16)
+    return raw.hex().upper()[:length]

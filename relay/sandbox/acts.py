@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from aiohttp import web
 
 from relay.sandbox.account import User
-from relay.sandbox.incidents import Incident, NotPossible
+from relay.sandbox.incident import Incident
+from relay.sandbox.incidents import NotPossible
 from relay.sandbox.state import Sandbox
 
 Form = Mapping[str, object]

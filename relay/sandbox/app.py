@@ -11,11 +11,12 @@ import msgspec
 from aiohttp import web
 
 from relay.sandbox import acts, rest_routes, screens
+from relay.sandbox.answers import Answer
 from relay.sandbox.courier import Courier
 from relay.sandbox.faults import Fault, WebhookFault
-from relay.sandbox.incidents import Incident
+from relay.sandbox.incident import Incident
 from relay.sandbox.rest import Handler
-from relay.sandbox.state import ALERT_PATH, CHANGE_PATH, Answer, Sandbox, Settings
+from relay.sandbox.state import ALERT_PATH, CHANGE_PATH, Sandbox, Settings
 
 SANDBOX: web.AppKey[Sandbox] = web.AppKey("sandbox", Sandbox)
 

@@ -5,7 +5,8 @@ import uuid
 from typing import Any
 
 from relay.sandbox.account import User
-from relay.sandbox.incidents import Happened, Incident
+from relay.sandbox.incident import Incident
+from relay.sandbox.incidents import Happened
 from relay.sandbox.shapes import Shape, Shapes
 from relay.sandbox.times import iso, seconds
 

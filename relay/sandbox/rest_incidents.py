@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from relay.sandbox.account import User
-from relay.sandbox.incidents import Incident, NotPossible
+from relay.sandbox.incident import Incident
+from relay.sandbox.incidents import NotPossible
 from relay.sandbox.rest import Call, Refused, invalid, not_found, referred
 from relay.sandbox.shapes import Shape
 

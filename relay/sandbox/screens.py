@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import jinja2
 
-from relay.sandbox.incidents import Incident
+from relay.sandbox.incident import Incident
 from relay.sandbox.state import Sandbox
 
 _SHOWN = 100

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from relay.sandbox.account import Account, Integration, OnCall, Override, Policy, Schedule, Service, User, Window
-from relay.sandbox.incidents import Agent, Incident, LogEntry, Note, SandboxAlert
+from relay.sandbox.incident import Agent, Incident, LogEntry, Note, SandboxAlert
 from relay.sandbox.times import seconds
 
 Shape = dict[str, Any]

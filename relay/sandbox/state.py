@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from relay.sandbox.account import Account, Integration, Service
+from relay.sandbox.answers import Answer, accepted, said, spoilt, throttled, unknown_key, written
 from relay.sandbox.faults import Fault, Faults, WebhookFault, WebhookFaults
-from relay.sandbox.incidents import Incidents, SandboxAlert
+from relay.sandbox.incident import SandboxAlert
+from relay.sandbox.incidents import Incidents
 from relay.sandbox.subscriptions import Subscriptions
 from relay.sandbox.times import iso
 from relay.sandbox.validation import alert_event_errors, change_event_errors, well_formed_key
@@ -62,20 +64,6 @@ class Settings:
     """Seconds, for every new service."""
     auto_resolve_timeout: int | None = None
     """Seconds, for every new service."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What to answer, and how badly."""
-
-    status: int
-    body: bytes
-    content_type: str = "application/json"
-    headers: Mapping[str, str] = field(default_factory=dict)
-    latency: float = 0.0
-    drip: float = 0.0
-    drop: bool = False
-    """Reset the connection in place of answering."""
 
 
 @dataclass(slots=True)
@@ -221,13 +209,13 @@ class Sandbox:
             answer = self._forget(request)
         else:
             request.result = "refused"
-            answer = _said(fault.status or 503, "fault", "A fault on demand")
-        return _spoilt(answer, fault)
+            answer = said(fault.status or 503, "fault", "A fault on demand")
+        return spoilt(answer, fault)
 
     def _forget(self, request: _Request) -> Answer:
         request.result = "forgotten"
         request.dedup_key = _text(request.event.get("dedup_key")) or uuid.uuid4().hex
-        return _accepted(request.dedup_key)
+        return accepted(request.dedup_key)
 
     def _judge(self, request: _Request, event: Mapping[str, Any] | None) -> Answer:
         if len(request.body) > self.settings.largest_body:
@@ -236,13 +224,15 @@ class Sandbox:
             )
         if event is None:
             request.result, request.errors = "invalid", ["JSON parse error"]
-            return _said(400, "Unrecognized object", "Event object format is unrecognized", request.errors)
+            return said(400, "Unrecognized object", "Event object format is unrecognized", request.errors)
         key = event.get("routing_key")
         if isinstance(key, str) and well_formed_key(key):
             if not self._any_key and key not in self._names:
-                return _unknown_key(request)
+                request.result, request.errors = "unknown key", ["Invalid routing key"]
+                return unknown_key()
             if not self._within_rate(key):
-                return _throttled(request)
+                request.result = "throttled"
+                return throttled()
         change = request.path == CHANGE_PATH
         errors = change_event_errors(event) if change else alert_event_errors(event)
         if errors:
@@ -252,7 +242,7 @@ class Sandbox:
     def _refuse(self, request: _Request, errors: list[str], *, large: bool = False) -> Answer:
         request.result, request.errors = "invalid", errors
         status = self.settings.oversize_status if large else 400
-        return _said(status, "invalid event", "Event object is invalid", errors)
+        return said(status, "invalid event", "Event object is invalid", errors)
 
     def _within_rate(self, key: str) -> bool:
         """Count a call, unless the window is full: a throttled call is not ingested and does not count."""
@@ -270,7 +260,7 @@ class Sandbox:
     def _change(self, request: _Request, event: Mapping[str, Any]) -> Answer:
         request.result = "changed"
         self._changes.append({"at": iso(self.now()), "routing_key": request.key, "event": _without_key(event)})
-        return _json(202, {"status": "success", "message": "Change event processed", "errors": []})
+        return written(202, {"status": "success", "message": "Change event processed", "errors": []})
 
     def _take(self, request: _Request, event: Mapping[str, Any]) -> Answer:
         integration = self._integration(event["routing_key"], request.key)
@@ -283,7 +273,7 @@ class Sandbox:
         elif alert is not None:
             self._end(request, alert)
         request.incident = alert.number if alert else None
-        return _accepted(request.dedup_key)
+        return accepted(request.dedup_key)
 
     def _integration(self, routing_key: str, shown: str) -> Integration:
         known = self.account.integration(routing_key)
@@ -325,7 +315,7 @@ class Sandbox:
     def _write_down(self, request: _Request, answer: Answer) -> None:
         self._counted += 1
         payload = request.event.get("payload")
-        said = payload if isinstance(payload, dict) else {}
+        about = payload if isinstance(payload, dict) else {}
         line: dict[str, Any] = {
             "n": self._counted,
             "at": round(self.now(), 6),
@@ -336,8 +326,8 @@ class Sandbox:
             "dedup_key": request.dedup_key or _text(request.event.get("dedup_key")),
             "routing_key": request.key,
             "incident": request.incident,
-            "summary": _text(said.get("summary"))[:1024],
-            "severity": _text(said.get("severity"))[:32],
+            "summary": _text(about.get("summary"))[:1024],
+            "severity": _text(about.get("severity"))[:32],
             "errors": request.errors,
             "fault": request.fault,
             "bytes": len(request.body),
@@ -383,42 +373,3 @@ def _text(value: object) -> str:
 
 def _without_key(event: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in event.items() if name != "routing_key"}
-
-
-def _accepted(dedup_key: str) -> Answer:
-    return _json(202, {"status": "success", "message": "Event processed", "dedup_key": dedup_key})
-
-
-def _unknown_key(request: _Request) -> Answer:
-    # Plain text, as people have seen it (robusta-dev/robusta#571).
-    request.result, request.errors = "unknown key", ["Invalid routing key"]
-    return Answer(400, b"Invalid routing key", "text/plain")
-
-
-def _throttled(request: _Request) -> Answer:
-    request.result = "throttled"
-    words = "Requests for this service are arriving too quickly.  Please retry later."
-    return _said(429, "throttle exceeded", words)
-
-
-def _said(status: int, word: str, message: str, errors: list[str] | None = None) -> Answer:
-    answer: dict[str, Any] = {"status": word, "message": message}
-    return _json(status, answer | ({"errors": errors} if errors else {}))
-
-
-def _json(status: int, answer: Mapping[str, Any]) -> Answer:
-    return Answer(status, json.dumps(answer).encode())
-
-
-def _spoilt(answer: Answer, fault: Fault) -> Answer:
-    """Answer as the fault says, whatever the judgement was."""
-    headers = {"Retry-After": fault.retry_after, "Location": fault.location}
-    return Answer(
-        status=fault.status or answer.status,
-        body=answer.body if fault.body is None else fault.body.encode(errors="replace"),
-        content_type=answer.content_type if fault.body is None else "text/plain",
-        headers={name: str(value) for name, value in headers.items() if value is not None},
-        latency=fault.latency,
-        drip=fault.drip,
-        drop=fault.drop is not None,
-    )

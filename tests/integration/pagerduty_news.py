@@ -7,7 +7,8 @@ import json
 from typing import Any
 
 from relay.sandbox import outbound
-from relay.sandbox.incidents import Happened, Incident
+from relay.sandbox.incident import Incident
+from relay.sandbox.incidents import Happened
 from relay.sandbox.shapes import Shapes
 from tests.integration.timelapse import Relay
 

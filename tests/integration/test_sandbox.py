@@ -23,9 +23,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker
 
 from relay.cli.sandbox import sandbox as command
+from relay.sandbox.answers import Answer
 from relay.sandbox.app import SANDBOX, make_app
 from relay.sandbox.faults import Fault
-from relay.sandbox.state import CHANGE_PATH, Answer, Sandbox, Settings
+from relay.sandbox.state import CHANGE_PATH, Sandbox, Settings
 from relay.sandbox.validation import alert_event_errors, change_event_errors
 
 KEY = "0123456789abcdef0123456789ABCDEF"
