@@ -259,4 +259,5 @@ def _unknown_to(page: Page, look: Look) -> tuple[str, ...]:
     """Say which Alertmanagers know nothing of it."""
     members = look.members.get(page.id, ())
     urls = [url for source in _by_source(members) if source in look.polls for url in look.polls[source].asked]
-    return (f"{', '.join(map(named, urls))} knows none of its alerts",) if urls else ()
+    knows = "knows" if len(urls) == 1 else "know"
+    return (f"{', '.join(map(named, urls))} {knows} none of its alerts",) if urls else ()
