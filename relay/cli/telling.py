@@ -154,6 +154,7 @@ _VERDICTS = {
     "ignored": "would be ignored",
     "nothing_open": "would resolve nothing",
     "suppressed": "would be kept quiet",
+    "changes": "would become a change event, which pages nobody",
     "not_ours": "would page nobody",
 }
 

@@ -9,6 +9,7 @@ from pathlib import Path as FilePath
 from relay.alert import Duration
 from relay.config import schema
 from relay.config.account import AccountSecrets, read_account
+from relay.config.changes import check_changes
 from relay.config.intervals import read_windows
 from relay.config.problems import Problems
 from relay.config.quieting import check_quieting
@@ -71,6 +72,7 @@ def build(
         root = build_tree(config.route, timers, problems)
         _References(config, problems).check(config.route)
         check_stale(config.route, config.sources, problems)
+        check_changes(config.route, root, cast, problems)
     meta, pulse = _meta_receiver(config, problems), _heartbeat_url(config.global_, problems, secrets)
     timeout = config.global_.resolve_timeout
     account, account_secrets = read_account(config, problems, secrets)
