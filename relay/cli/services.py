@@ -79,7 +79,7 @@ def create(
 
     try:
         made, key = asked(who, act)
-    except SystemExit:
+    except BaseException:
         if key_file and descriptor is not None:
             os.close(descriptor)
             key_file.unlink()

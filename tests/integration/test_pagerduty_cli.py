@@ -339,11 +339,13 @@ def test_a_service_that_cannot_be_made_leaves_no_file_and_no_service(
     file, before = tmp_path / "disks.key", len(sandbox.account.services)
 
     nobody = pagerduty(config, "services", "create", "x", "--escalation-policy", "Nix", "--key-file", str(file))
+    left = file.exists()
     taken = pagerduty(config, "services", "create", "platform", "--escalation-policy", "Default")
     file.write_text("another key")
     there = pagerduty(config, "services", "create", "x", "--escalation-policy", "Default", "--key-file", str(file))
 
     assert [done.exit_code for done in (nobody, taken, there)] == [1, 1, 1]
+    assert not left
     assert "there is no escalation policy 'Nix'" in nobody.output
     assert "Name has already been taken" in taken.output
     assert "cannot write" in there.output

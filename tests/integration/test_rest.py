@@ -22,7 +22,7 @@ TOKEN = "y_NbAkKc66ryYTWUXYEu"
 OTHER_TOKEN = "u+zyxwvutsrqponmlkji"
 KEY = "0123456789abcdef0123456789abcdef"
 LIMITED = {"error": {"message": "Rate Limit Exceeded", "code": 2020}}
-QUICK = Limits(timeout=0.5, whole=10.0, largest=100_000, sleep=0.01)
+QUICK = Limits(timeout=0.3, whole=10.0, largest=100_000, sleep=0.01)
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -282,7 +282,7 @@ async def test_calls_are_made_one_after_another(pagerduty: PagerDuty, rest: Rest
 
 async def test_a_call_that_hangs_does_not_hold_up_the_next(pagerduty: PagerDuty, account: Account) -> None:
     rest = Rest(lambda: Secret(TOKEN), lambda: account, limits=replace(QUICK, timeout=20.0, whole=0.2))
-    pagerduty.says("GET /incidents", slow(3.0))
+    pagerduty.says("GET /incidents", slow(1.5))
     pagerduty.says("GET /incidents/P1", said({"incident": {"id": "P1"}}))
 
     error = await failure(rest.incidents())
