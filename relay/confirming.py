@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from relay.alert import SECOND, Duration, Instant
+from relay.alert import Duration, Instant
 from relay.logs import Log
 from relay.metrics import Metrics
 from relay.page import Page, State, short_id
 from relay.pagerduty.rest import Rest, RestError
-from relay.rounds import Rounds
+from relay.rounds import TICK, Rounds
 from relay.rules.confirming import LOOK_BACK, Confirmation, Incident, confirm, confirmation, doubt, incident_of
 from relay.rules.ledger import Ledger, Lookup, Plan
 from relay.rules.pages import LIVE
@@ -17,10 +17,9 @@ from relay.rules.ruleset import Integration
 from relay.secret import Key
 from relay.store import SqliteStore
 
-EVERY: Duration = 15 * SECOND
 AT_ONCE = 200
 """Pages of one integration that are doubted at once."""
-ASKED_AT_ONCE = 20
+ASKED_AT_ONCE = 10
 """Pages that PagerDuty's REST API is asked about in one round: it takes one question at a time."""
 
 _ANY_STATUS = ("triggered", "acknowledged", "resolved")
@@ -84,7 +83,7 @@ class Confirming(Rounds):
 
     async def patience(self) -> Duration:
         """Nothing is late to the second."""
-        return EVERY
+        return TICK
 
     async def _asked(self, integration: Integration, late: Sequence[Page], left: int) -> tuple[list[Page], int]:
         """Ask PagerDuty about some pages; return those it has no incident for, and how many more may be asked about."""

@@ -228,6 +228,7 @@ def wire(opened: Opened, book: Rulebook, keys: KeyRing, bell: Bell, settings: Se
     def changed() -> None:
         dispatcher.wake()
         scheduler.nudge()
+        quieting.nudge()
 
     answers = Answers(
         store,

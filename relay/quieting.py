@@ -203,6 +203,8 @@ class Quieting(Rounds):
         await self._look_after(source, watch, looked_after.values(), poll, book)
         if targets or watch.missing or any(not one.over for one in standing if one.page in pages):
             return EVERY
+        if any(isinstance(one, Fault) for one in listed.values()):
+            return EVERY  # there may be some of ours
         return SELDOM if looked_after else None
 
     async def _list(self, source: Source) -> dict[str, tuple[Standing, ...] | Fault]:
