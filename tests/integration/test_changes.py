@@ -1,5 +1,6 @@
 """Change events through the relay's own door to PagerDuty, with a clock that is moved: hours pass in milliseconds."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from relay.alert import DAY, MINUTE, SECOND
 from relay.dispatcher import Dispatcher
 from relay.page import Lane
 from relay.pausing import EVERYTHING
+from relay.rules.ledger import Claim
 from relay.sandbox.faults import Fault
 from tests.integration.timelapse import KEY, Relay, config, fires, hours, minutes, open_relay, resolved
 
@@ -283,6 +285,34 @@ async def test_there_is_no_room_while_a_page_of_the_same_integration_waits(tmp_p
             relay.now += MINUTE
             async with room.lowest(ours) as there_is:
                 assert there_is
+
+
+async def test_there_is_no_room_before_a_claimed_page_is_counted(tmp_path: Path) -> None:
+    async with open_relay(tmp_path, TWO) as relay:
+        ours = relay.book.rules.receivers["a"].targets[0].integration
+        await relay.pausing.pause(EVERYTHING, 30 * MINUTE, "anna")
+        await relay.post(fires("Down"))
+        claimed, go_on = asyncio.Event(), asyncio.Event()
+        claim = relay.store.claim
+
+        async def slowly(*asked: Any) -> list[Claim]:
+            found = await claim(*asked)
+            claimed.set()
+            await go_on.wait()
+            return found
+
+        relay.store.claim = slowly  # type: ignore[method-assign, assignment]
+        room = idle_mail_room(relay)
+        running = asyncio.create_task(room.run())
+        await claimed.wait()
+        assert [due for one, _, due in await relay.store.heads(relay.now) if one == ours] == []
+        async with room.lowest(ours) as there_is:
+            assert not there_is
+        go_on.set()
+        room.stop()
+        await running
+        async with idle_mail_room(relay).lowest(ours) as there_is:
+            assert there_is
 
 
 async def test_a_page_that_waits_for_its_next_try_leaves_room(tmp_path: Path) -> None:

@@ -225,3 +225,29 @@ def test_several_429s_at_once_close_it_once() -> None:
         window.close(START, None)
 
     assert window.next_chance({Lane.WARNING}, START) == START + 1 * SECOND
+
+
+def test_change_events_use_a_quarter_of_the_window_evenly_and_leave_pages_their_burst() -> None:
+    window, sent = Window(Budget()), 0
+    for tick in range(6_000):
+        now = START + tick * SECOND // 10
+        if window.allots_change(now):
+            window.spend_change(now)
+            window.landed(Lane.REFRESH, now)
+            sent += 1
+    end = START + 600 * SECOND
+
+    assert sent == 300
+    assert window.tokens(end) in (90, 91)
+    assert window.allot({Lane.ERROR}, end, 100)[Lane.ERROR] >= 9
+
+
+def test_a_change_event_never_goes_where_the_other_lanes_have_no_room_or_the_integration_is_closed() -> None:
+    full, closed = Window(Budget()), Window(Budget())
+    while full.allot({Lane.ERROR}, START, 100):
+        call(full, Lane.ERROR, START, {Lane.ERROR})
+    closed.close(START, None)
+
+    assert not full.allots_change(START)
+    assert full.tokens(START) > 0
+    assert not closed.allots_change(START)
