@@ -138,7 +138,7 @@ class Dictionaries:
         for page in [self.rows[one] for one in pages if one in self.rows]:
             page = replace(page, heard_at=max(page.heard_at, at))
             waits = page.lane is not None or page.in_flight or page.dead
-            is_open = page.wanted is Wanted.OPEN and page.delivered is State.OPEN
+            is_open = page.wanted is Wanted.OPEN and page.delivered in (State.OPEN, State.ELSEWHERE)
             self.rows[page.id] = queue_refresh(page, at) if is_open and not waits else page
 
     def flush_heard(self) -> None:

@@ -15,17 +15,20 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from relay.alert import SECOND, Instant, alert_id, fingerprint_of, moment
+from relay.alert import HOUR, SECOND, Instant, alert_id, fingerprint_of, moment
 from relay.config import load, recognise, remembered
 from relay.decision import Verdict
 from relay.event import Action, Delivered, Outcome, Rejected, Retry
 from relay.ingress.alertmanager import parse
-from relay.page import Lane, Page, Wanted
+from relay.page import Lane, Page, State, Wanted
+from relay.rules.acts import judged
 from relay.rules.classify import classify
 from relay.rules.delivery import settle, start
 from relay.rules.judge import judge
 from relay.rules.ledger import Claim, Ledger, Lookup, Plan, Started, Want
 from relay.rules.letters import revive
+from relay.rules.news import Agent, News
+from relay.rules.pages import queue_refresh
 from relay.rules.reload import look_again, place_again, rejudge, waits_for
 from relay.rules.rulebook import Rulebook
 from tests.model.engines import Dictionaries, Engine, Stored
@@ -101,6 +104,35 @@ FATES = (
 )
 
 
+class Incidents:
+    """What PagerDuty has of incidents, and has not told the relay yet."""
+
+    def __init__(self) -> None:
+        self.untold: list[tuple[int, News]] = []
+        self.acted = False
+        """Whether anybody but the relay closed one."""
+        self._count = 0
+        self._latest: dict[tuple[str, str], tuple[int, int]] = {}
+        """By key and dedup key: the page and the incident's number."""
+
+    def page(self, where: tuple[str, str]) -> int:
+        return self._latest[where][0]
+
+    def opened(self, where: tuple[str, str], page: int, now: Instant) -> None:
+        self._count += 1
+        self._latest[where] = page, self._count
+        self._tell(where, page, "incident.triggered", now, Agent.OURS)
+
+    def closed(self, where: tuple[str, str], page: int, now: Instant, agent: Agent) -> None:
+        self.acted = self.acted or agent is not Agent.OURS
+        self._tell(where, page, "incident.resolved", now, agent)
+
+    def _tell(self, where: tuple[str, str], page: int, type_: str, now: Instant, agent: Agent) -> None:
+        number = self._latest[where][1]
+        who = "Anna" if agent is Agent.PERSON else ""
+        self.untold.append((page, News("", type_, now, f"P{number}", number=number, agent=agent, who=who)))
+
+
 class Machine(RuleBasedStateMachine):
     """What is done to the relay at random, and what PagerDuty and Alertmanager would know of it."""
 
@@ -120,6 +152,7 @@ class Machine(RuleBasedStateMachine):
         self.sends: Counter[tuple[int, int, int]] = Counter()
         self.excuses: Counter[int] = Counter()
         self.ladder = Ladder()
+        self.incidents = Incidents()
 
     def teardown(self) -> None:
         if not hasattr(self, "engine"):
@@ -243,8 +276,12 @@ class Machine(RuleBasedStateMachine):
     def _pagerduty_takes(self, claim: Claim) -> None:
         where = (claim.attempt.key_id, claim.page.dedup_key)
         if claim.attempt.action is Action.RESOLVE:
+            if where in self.open:
+                self.incidents.closed(where, claim.page.id, self.now, Agent.OURS)
             self.open.discard(where)
             return
+        if where not in self.open:
+            self.incidents.opened(where, claim.page.id, self.now)
         self.open.add(where)
         self.sends[claim.page.id, claim.attempt.episode, claim.attempt.revision] += 1
         times = self.sends[claim.page.id, claim.attempt.episode, claim.attempt.revision]
@@ -276,6 +313,37 @@ class Machine(RuleBasedStateMachine):
             while self.answered:
                 self.settle(0, 0.5)
             self.now += (1 if fate == "rejected" else 45) * SECOND
+
+    @rule(which=st.integers(0, 9), agent=st.sampled_from((Agent.PERSON, Agent.NOBODY)), then=st.integers(0, 2))
+    def somebody_closes_an_incident(self, which: int, agent: Agent, then: int) -> None:
+        """Once what is due was sent, an incident is closed `then` seconds later; after one the relay hears of it."""
+        self.claim(4)
+        while self.flying:
+            self.pagerduty_answers(0, "delivered")
+        while self.answered:
+            self.settle(0, 0.5)
+        if not self.open:
+            return
+        where = sorted(self.open)[which % len(self.open)]
+        self.now += then * SECOND
+        self.open.discard(where)
+        self.incidents.closed(where, self.incidents.page(where), self.now, agent)
+        for page in self.engine.pages():
+            self.excuses[page.id] += 1  # what is opened again says what it said
+        while then == 1 and self.incidents.untold:
+            self.news_comes(0, again=False)
+
+    @precondition(lambda self: bool(self.incidents.untold))
+    @rule(which=st.integers(0, 9), again=st.booleans())
+    def news_comes(self, which: int, again: bool) -> None:
+        """What happened is heard in whatever order, and perhaps more than once."""
+        number, said = self.incidents.untold.pop(which % len(self.incidents.untold))
+        for _ in range(1 + again):
+            self.engine.keep(Lookup(pages=(number,)), partial(self._judged, number, said))
+
+    def _judged(self, number: int, said: News, ledger: Ledger) -> Plan:
+        found = judged(said, ledger.pages[number], self.now)
+        return Plan(pages=(found.page,) if found.page != ledger.pages[number] else ())
 
     @rule()
     def crash(self) -> None:
@@ -314,6 +382,28 @@ class Machine(RuleBasedStateMachine):
 
     def converge(self) -> None:
         """Faults stop: everything that is due is delivered, until nothing is due any more."""
+        self.come_to_rest()
+        if self.incidents.acted:
+            self.hear()
+            self.come_to_rest()
+
+    def hear(self) -> None:
+        """All that fires is heard again once its repeat is due: what somebody closed is opened again."""
+        while self.incidents.untold:
+            self.news_comes(0, again=False)
+        self.come_to_rest()
+        self.now += 5 * HOUR
+        for number in [page.id for page in self.engine.pages()]:
+            self.excuses[number] += 1
+            self.engine.keep(Lookup(pages=(number,)), partial(self._heard, number))
+
+    def _heard(self, number: int, ledger: Ledger) -> Plan:
+        page = ledger.pages[number]
+        waits = page.wanted is not Wanted.OPEN or page.lane is not None or page.in_flight or page.dead
+        heard = page.delivered in (State.OPEN, State.ELSEWHERE) and not waits
+        return Plan(pages=(queue_refresh(page, self.now),) if heard else ())
+
+    def come_to_rest(self) -> None:
         for _ in range(60):
             while self.answered:
                 self.settle(0, 0.5)
