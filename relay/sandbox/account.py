@@ -28,7 +28,7 @@ class Override:
     end: float
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Schedule:
     """Who is on call, and when: the first user, but for overrides."""
 
@@ -73,7 +73,7 @@ class OnCall:
     schedule: Schedule | None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Service:
     """What incidents are opened on."""
 
@@ -102,7 +102,7 @@ class Integration:
     id: str
     name: str
     routing_key: str = field(repr=False)
-    service: Service = field(repr=False, compare=False)
+    service: Service = field(repr=False)
     created_at: float = 0.0
     type: str = "events_api_v2_inbound_integration"
 

@@ -39,7 +39,7 @@ class Note:
     content: str
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Incident:
     """What people act on: it is opened by an alert, and holds those that were merged into it as well."""
 
@@ -90,7 +90,7 @@ class Incident:
         return self.alerts[0].summary if self.alerts else self.title
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class SandboxAlert:
     """One alert. PagerDuty never reopens one: a trigger after its resolve makes a new alert and a new incident."""
 

@@ -189,7 +189,7 @@ class Incidents:
 
     def merge(self, target: Incident, sources: Iterable[Incident], agent: Agent) -> None:
         """Move the alerts of other incidents into one; the others are resolved with that as the reason."""
-        merged = [source for source in sources if source is not target]
+        merged = [source for source in dict.fromkeys(sources) if source is not target]
         for incident in (target, *merged):
             self._must_be_open(incident)
         for source in merged:

@@ -97,7 +97,7 @@ class Call:
     def page(self, name: str, items: Sequence[Any], write: Callable[[Any], Shape]) -> Shape:
         """Return one page of a list, by classic pagination: limit, offset, more."""
         limit, offset = self._number("limit", 25), self._number("offset", 0)
-        limit = min(limit, _LARGEST_PAGE)
+        limit = min(limit or 1, _LARGEST_PAGE)
         if offset + limit > _FARTHEST:
             raise invalid("Offset plus limit cannot be greater than 10000")
         wants_total = self.text("total") in ("true", "1")

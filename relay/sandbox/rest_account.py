@@ -8,6 +8,7 @@ from relay.sandbox.shapes import Shape
 
 _INTEGRATIONS = ("events_api_v2_inbound_integration", "generic_events_api_inbound_integration")
 _LONGEST_NAME = 255
+_LONGEST_TIMEOUT = 10 * 365 * 86_400
 Named = TypeVar("Named", Policy, Schedule)
 
 
@@ -238,8 +239,8 @@ def _set_up(call: Call, service: Service, asked: Shape) -> None:
     for field in ("acknowledgement_timeout", "auto_resolve_timeout"):
         if field in asked:
             value = asked[field]
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise invalid(f"{field} must be a number of seconds or null")
+            if value is not None and (type(value) is not int or not 0 < value <= _LONGEST_TIMEOUT):
+                raise invalid(f"{field} must be a number of seconds, at most {_LONGEST_TIMEOUT}, or null")
             setattr(service, field, value)
     status = asked.get("status")
     if status not in (None, "active", "warning", "critical", "maintenance", "disabled"):

@@ -2,6 +2,9 @@
 
 from datetime import UTC, datetime
 
+_FARTHEST = 4_102_444_800.0
+"""The year 2100, in seconds since 1970."""
+
 
 def iso(at: float) -> str:
     """Write seconds since 1970 as ISO 8601 in UTC with milliseconds."""
@@ -14,6 +17,9 @@ def seconds(at: float) -> str:
 
 
 def parse(text: str) -> float:
-    """Read ISO 8601 as seconds since 1970; no zone means UTC. Raises ValueError."""
+    """Read ISO 8601 as seconds since 1970; no zone means UTC. Raises ValueError, also for what is far from today."""
     read = datetime.fromisoformat(text)
-    return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
+    at = (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
+    if not 0 <= at < _FARTHEST:
+        raise ValueError(text)
+    return at

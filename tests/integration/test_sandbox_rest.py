@@ -263,6 +263,16 @@ async def test_a_merge_moves_the_alerts_and_resolves_the_others(here: Stand) -> 
     assert (keys, after_one, after_both) == (["a", "b"], "triggered", "resolved")
 
 
+async def test_an_incident_that_is_merged_twice_at_once_is_resolved_once(here: Stand) -> None:
+    for key in ("a", "b"):
+        await here.event(dedup_key=key)
+    twice = {"source_incidents": [{"id": "2", "type": "incident_reference"}] * 2}
+
+    await here.rest("PUT", "/incidents/1/merge", twice)
+
+    assert [entry.what for entry in here.sandbox.incidents.all[1].log] == ["triggered", "resolved"]
+
+
 async def test_notes_and_the_log_tell_what_happened(here: Stand) -> None:
     await here.event()
     await here.event("acknowledge")
@@ -293,6 +303,32 @@ async def test_notes_and_the_log_tell_what_happened(here: Stand) -> None:
 )
 async def test_what_is_not_there_is_answered_404(here: Stand, path: str) -> None:
     assert await here.rest("GET", path, status=404) == {"error": {"message": "Not Found", "code": 2100}}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "/services/{service}", {"service": {"acknowledgement_timeout": 10**30}}),
+        ("PUT", "/services/{service}", {"service": {"status": ["disabled"]}}),
+        ("GET", "/incidents?since=0001-01-01T00:00:00%2B23:59", None),
+        ("GET", "/oncalls?since=9999-12-31", None),
+        ("PUT", "/incidents", {"incidents": [{"id": {}}]}),
+        ("PUT", "/incidents/1", {"incident": {"status": {}}}),
+        ("PUT", "/incidents/1", {"incident": {"assignments": [[]]}}),
+        ("PUT", "/incidents/1/merge", {"source_incidents": [None]}),
+        ("POST", "/services", {"service": {"name": [], "escalation_policy": 1}}),
+        ("POST", "/services/{service}/integrations", {"integration": {"type": {}}}),
+        ("POST", "/maintenance_windows", {"maintenance_window": {"start_time": 1, "end_time": None}}),
+        ("POST", "/webhook_subscriptions", {"webhook_subscription": {"delivery_method": []}}),
+    ],
+)
+async def test_nonsense_is_refused_and_breaks_nothing(here: Stand, method: str, path: str, body: object) -> None:
+    await here.event()
+    service = (await here.incidents())[0]["service"]["id"]
+
+    await here.rest(method, path.format(service=service), body, status=400)
+
+    assert [incident["status"] for incident in await here.incidents()] == ["triggered"]
 
 
 # --- services, and who is on call ----------------------------------------------------------------------------------
