@@ -183,7 +183,6 @@ class Named(msgspec.Struct, frozen=True):
     name: str
 
 
-_LARGEST = 2**63
 _TIMES = frozenset({"at", "created_at", "changed_at", "start", "end"})
 
 
@@ -327,7 +326,7 @@ def text(data: object, *path: str) -> str:
 def number(data: object, *path: str) -> int:
     """Return the whole number at a path; 0 where there is none."""
     found = _at(data, *path)
-    return found if isinstance(found, int) and not isinstance(found, bool) and abs(found) < _LARGEST else 0
+    return found if isinstance(found, int) and not isinstance(found, bool) else 0
 
 
 def time(data: object, *path: str) -> Instant:

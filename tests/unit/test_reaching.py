@@ -102,6 +102,15 @@ def test_whatever_an_answer_holds_it_is_read(reader: Callable[[object], msgspec.
     assert msgspec.json.encode(records.plain(record))
 
 
+_EVERY_NAME = ("id", "status", "summary", "title", "name", "alert_key", "created_at", "start", "incident_number")
+
+
+@pytest.mark.parametrize("reader", _READERS)
+@pytest.mark.parametrize("odd", [*_TEXTS, 10**40, -(10**40), True, None, [], {}])
+def test_one_odd_value_everywhere_is_read(reader: Callable[[object], msgspec.Struct], odd: object) -> None:
+    assert msgspec.json.encode(records.plain(reader(dict.fromkeys(_EVERY_NAME, odd))))
+
+
 @pytest.mark.parametrize(
     ("text", "at"),
     [
