@@ -437,7 +437,7 @@ _looks = st.builds(
 
 
 @given(_pages, _looks)
-@settings(max_examples=600)
+@settings(max_examples=300)
 def test_nothing_is_touched_that_this_store_did_not_open(where: Page, at: Look) -> None:
     for one in found(where, at):
         there = next(other for other in where.lines if other.key_id == one.key_id)
