@@ -269,7 +269,7 @@ def test_an_alert_goes_through_the_routing_tree(
 
 
 def test_a_receiver_that_there_is_not_is_said_with_those_there_are(config: Path) -> None:
-    done = pagerduty(config, "oncalls", "--receiver", "platfrom")
+    done = pagerduty(config, "oncalls", "--receiver", "platform2")
 
     assert done.exit_code == 1
     assert "there are: nobody, payments, platform" in done.output
