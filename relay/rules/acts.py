@@ -14,6 +14,9 @@ GRACE: Duration = 2 * SECOND
 MILLISECOND: Duration = SECOND // 1_000
 """What PagerDuty writes its times by."""
 
+AUTOMATION = "PagerDuty"
+"""Who has a page that a rule or an automation acknowledged."""
+
 KINDS: Mapping[str, str] = {
     "incident.triggered": "triggered",
     "incident.acknowledged": "acknowledged",
@@ -139,7 +142,8 @@ def _triggered(page: Page, news: News, at: Instant) -> Page:
 
 def _acknowledged(page: Page, news: News, at: Instant) -> Page:
     page = replace(page, answered_at=page.answered_at or at)
-    return replace(_open(page), acknowledged_by=news.who or "PagerDuty", acknowledged_at=at, status_at=at)
+    by = news.who if news.agent is Agent.PERSON else AUTOMATION
+    return replace(_open(page), acknowledged_by=by, acknowledged_at=at, status_at=at)
 
 
 def _unacknowledged(page: Page, news: News, at: Instant) -> Page:

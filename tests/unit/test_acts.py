@@ -179,6 +179,14 @@ def test_the_last_thing_that_happened_counts_in_whatever_order_it_is_heard() -> 
     assert pages == {("Ben", START + 50, State.OPEN, "")}
 
 
+@pytest.mark.parametrize(
+    ("agent", "has"),
+    [({}, "Anna"), (NOBODY, "PagerDuty"), ({"agent": Agent.NOBODY, "who": "night rule"}, "PagerDuty"), (OURS, "")],
+)
+def test_an_automation_that_acknowledges_is_nobody_by_name(agent: dict[str, Any], has: str) -> None:
+    assert judged(news("acknowledged", **agent), a_page(), NOW).page.acknowledged_by == has
+
+
 # When it is opened again
 
 
