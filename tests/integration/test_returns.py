@@ -1,5 +1,7 @@
 """What people and timers do at PagerDuty while hours pass: who has a page, who closed it, when it opens again."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -7,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.integration.pagerduty_news import SECRET, PagerDuty
-from tests.integration.timelapse import Relay, config, fires, hours, minutes, open_relay, resolved
+from tests.integration.timelapse import PATIENCE, Relay, config, fires, hours, minutes, open_relay, resolved
 
 
 def taking(*, api: bool = False, **route: Any) -> dict[str, Any]:
@@ -541,3 +543,26 @@ async def test_a_page_nothing_fires_in_is_forgotten_also_where_a_person_closed_i
 def _of_another() -> dict[str, Any]:
     data = {"id": "PNOTOURS", "type": "incident", "number": 999, "status": "triggered", "incident_key": None}
     return {"event_type": "incident.triggered", "occurred_at": "2026-11-23T12:00:00.000Z", "agent": None, "data": data}
+
+
+async def test_what_a_person_does_on_pagerdutys_page_is_seen_here_within_a_second(tmp_path: Path) -> None:
+    """The sandbox signs its webhooks and brings them itself; its incidents have no incident_key."""
+    async with open_relay(tmp_path, taking(api=True)) as relay:
+        relay.sandbox.subscriptions.add(f"{relay.url}/pagerduty/webhook", ("another-secret", SECRET))
+        await relay.post(fires("Down", "critical"))
+        incident = relay.sandbox.incidents.all[-1]
+        took = []
+        for act, seen in (("acknowledge", "acknowledged_by"), ("resolve", "elsewhere_by")):
+            form = {"user": relay.sandbox.account.users[0].id}
+            async with relay.http.post(f"{relay.pagerduty}/alerts/{incident.number}/{act}", data=form) as reply:
+                assert reply.status == 200, await reply.text()
+            began = time.monotonic()
+            while not (page := await relay.page("Down"))[seen]:
+                assert time.monotonic() - began < PATIENCE, [relay.log[-3:], page]
+                await asyncio.sleep(0.02)
+                await relay.returns.tick()
+
+            took.append(time.monotonic() - began)
+            assert page[seen] == relay.sandbox.account.users[0].name
+        assert min(took) < 1, "a busy machine may be late once"
+        assert page["state"] == "closed elsewhere"
