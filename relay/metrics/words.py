@@ -119,7 +119,7 @@ FIELDS = (
     "links",
     "images",
 )
-CODES = ("200", "400", "401", "413", "503")
+CODES = ("200", "202", "400", "401", "413", "503")
 AUTH_FAILURES = (
     ("sender", "missing"),
     ("sender", "wrong"),
