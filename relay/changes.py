@@ -135,7 +135,11 @@ class Changes(Rounds):
     async def run(self) -> None:
         """Send until stopped; what is under way then ends first."""
         await super().run()
-        await self.settled()
+        try:
+            await self.settled()
+        finally:
+            for call in self._calls.values():
+                call.cancel()  # it took too long to end: it is made again at the next start
 
     async def settled(self) -> None:
         """Wait until no call is under way."""

@@ -90,7 +90,8 @@ def _drawn_children(node: Route, matched: set[int], indent: str) -> Iterator[str
 
 
 def _receiver(node: Route, matched: set[int]) -> str:
-    return f"  receiver: {node.receiver}" if id(node) in matched else ""
+    kind = " (change events)" if node.change else ""
+    return f"  receiver: {node.receiver}{kind}" if id(node) in matched else ""
 
 
 def _leads_to(node: Route, matched: set[int]) -> bool:

@@ -1,5 +1,7 @@
 """What every store must do with change events: none lost, in order, and known as called after a start."""
 
+import asyncio
+
 from relay.alert import HOUR, MINUTE, SECOND
 from relay.page import Lane
 from relay.rules.ledger import Changed, Lookup, Plan
@@ -24,6 +26,13 @@ async def test_those_of_a_plan_are_written_with_it_and_found_after_a_restart(eng
     heads = await store.change_heads()
     assert {name: (head.waiting, head.due_at) for name, head in heads.items()} == {"one": (2, NOON), "two": (1, NOON)}
     await store.close()
+
+
+async def test_those_of_plans_that_are_written_together_are_all_there(store: SqliteStore) -> None:
+    keeps = (store.keep(Lookup(), lambda ledger, n=n: Plan(changes=tuple(some(at=NOON + n)))) for n in range(40))  # type: ignore[misc]
+    await asyncio.gather(*keeps)
+
+    assert (await store.change_heads())["one"].waiting == 40
 
 
 async def test_the_first_due_is_taken_and_due_again_if_nobody_says_what_became_of_it(store: SqliteStore) -> None:

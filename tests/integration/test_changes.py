@@ -10,6 +10,7 @@ import pytest
 from relay import changes as side_door
 from relay.alert import DAY, MINUTE, SECOND
 from relay.dispatcher import Dispatcher
+from relay.errors import StoreError
 from relay.page import Lane
 from relay.pausing import EVERYTHING
 from relay.rules.ledger import Claim
@@ -260,6 +261,23 @@ async def test_no_routing_key_is_kept_with_one(tmp_path: Path) -> None:
         assert b"Deployed" in kept
         assert KEY.encode() not in kept
         assert VIRTUAL.encode() not in kept
+
+
+async def test_while_the_store_takes_nothing_the_sender_is_told_to_come_again(tmp_path: Path) -> None:
+    async with open_relay(tmp_path, TWO) as relay:
+        real, relay.store.add_changes = relay.store.add_changes, no_store  # type: ignore[method-assign]
+        answer = await post(relay, deployed(), status=503)
+        assert (answer["status"], answer["errors"]) == ("unavailable", ["the disk is full"])
+        relay.intake.trouble = "the disk is full"
+        assert (await post(relay, deployed(), status=503))["errors"] == ["the disk is full"]
+
+        relay.intake.trouble, relay.store.add_changes = None, real  # type: ignore[method-assign]
+        await post(relay, deployed())
+        assert taken(relay) == ["a: Deployed"]
+
+
+async def no_store(added: object) -> None:
+    raise StoreError("the disk is full")
 
 
 # Never ahead of a page
