@@ -23,7 +23,7 @@ demo: $(STAMP) ## The same, but end with exit status 0 once the page has arrived
 	@$(BIN)/pagerelay demo --once
 
 test: $(STAMP) alertmanager strace sdks ## Run every test, with a real Alertmanager and PagerDuty's clients where they can be installed
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2
 
 check: $(STAMP) ## Formatting, lint, types, floors, spelling
 	$(BIN)/ruff format --check .

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.canaries import Heard, canaries, leaks, listen, listen_to_answers, places_of
 
@@ -30,3 +31,15 @@ def no_secret_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     excused = request.node.get_closest_marker("shows_secrets")
     if excused is None:
         assert found == [], f"a secret was let out, it stands in: {', '.join(found)}"
+
+
+class Together(LoadScopeScheduling):  # type: ignore[misc]
+    """Hands out tests one by one, but those that share programs to one worker: their programs run once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "clients" if nodeid.startswith("tests/clients/") else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Together:
+    """Tests are handed out by folder here, since marks of groups do not reach the nodes with every pytest."""
+    return Together(config, log)

@@ -103,7 +103,7 @@ def _serves(relay: Relay) -> bool:
 
 @pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """Every test with this fixture is of one xdist group, so that there is one house."""
+    """One house for all tests of this folder: one worker has them (tests/conftest.py)."""
     house = House(tmp_path_factory.mktemp("clients"))
     try:
         house.start()

@@ -10,7 +10,7 @@ from tests.clients.conftest import House
 from tests.clients.programs import EVENTS, TLS_ONLY, missing, sending
 from tests.clients.stories import Story, played, words
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("clients")]
+pytestmark = pytest.mark.acceptance
 
 SEVERITY = "'payload.severity' is invalid (must be one of the following: 'critical', 'warning', 'error' or 'info')"
 PAIRS = [(name, scheme) for name in EVENTS for scheme in ("http", "https") if scheme == "https" or name not in TLS_ONLY]
@@ -80,7 +80,8 @@ def test_a_trigger_without_a_key_is_told_the_key_that_pagerduty_holds(story: Sto
 
 def test_what_pagerduty_would_refuse_is_refused_in_its_words_as_the_clients_own_error(story: Story) -> None:
     assert "error" in story.bad or story.bad["status"] == "invalid event"
-    assert SEVERITY in words(story.bad).replace("\\\\", "")
+    # go-pagerduty looks for words in the shape of the REST API's errors, finds none, and says the status alone.
+    assert ("status code 400" if story.key.startswith("go-") else SEVERITY) in words(story.bad)
     assert not story.bad_sent
 
 

@@ -13,7 +13,7 @@ from tests.clients.conftest import House
 from tests.clients.programs import missing
 from tests.clients.stories import opened
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("clients")]
+pytestmark = pytest.mark.acceptance
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "alertmanager-native.yml"
 QUICK = {"group_wait": "1s", "group_interval": "1s"}

@@ -14,7 +14,7 @@ from tests.clients.conftest import House
 from tests.clients.programs import DRIVERS, missing, sending
 from tests.clients.stories import arrived, opened
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("clients")]
+pytestmark = pytest.mark.acceptance
 
 SAID = {"github.repository": "example/api-service", "github.sha": "0f3c", "github.actor": "anna"}
 
