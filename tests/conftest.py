@@ -40,6 +40,7 @@ class Together(LoadScopeScheduling):  # type: ignore[misc]
         return "clients" if nodeid.startswith("tests/clients/") else nodeid
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Together:
     """Tests are handed out by folder here, since marks of groups do not reach the nodes with every pytest."""
     return Together(config, log)
