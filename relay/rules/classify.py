@@ -74,6 +74,9 @@ class Draft(msgspec.Struct, frozen=True):
     lookup: Lookup
 
 
+_Way = tuple[Route, tuple[Target, ...], Step]
+
+
 class Classifier:
     """Classifies the alerts of one message, a slice at a time, so that the caller can yield between slices."""
 
@@ -82,6 +85,7 @@ class Classifier:
         self._book = book
         self._namespace = book.rules.namespace(message.source)
         self._placed: dict[tuple[int, str, Severity], tuple[Placement, ...]] = {}
+        self._ways_of: dict[tuple[Route, ...], Sequence[_Way]] = {}
         self._entries: list[Entry] = []
 
     def feed(self, alerts: Sequence[Alert]) -> None:
@@ -132,13 +136,19 @@ class Classifier:
             changes=one_a_page(changes) if changes else (),
         )
 
-    def _ways(self, alert: Alert) -> Sequence[tuple[Route, tuple[Target, ...], Step]]:
+    def _ways(self, alert: Alert) -> Sequence[_Way]:
         """Say which routes take an alert, to which PagerDuty entries, and that in words.
 
         Whoever sends an event with a receiver's own routing key has named the receiver.
         """
         book, routes = self._book, self._book.router.match(alert.labels)
-        named = book.rules.receivers.get(alert.sent.receiver) if alert.sent is not None else None
+        if alert.sent is None:
+            known = self._ways_of.get(routes)
+            if known is None:
+                known = [(route, book.targets(route), book.routed[route.id]) for route in routes]
+                self._ways_of[routes] = known
+            return known
+        named = book.rules.receivers.get(alert.sent.receiver)
         there = routes if named is None else [route for route in routes if route.receiver == named.name]
         if there or named is None:
             return [(route, book.targets(route), book.routed[route.id]) for route in there]
