@@ -93,11 +93,12 @@ async def test_an_incident_is_counted_at_its_hour_where_business_hours_are(tmp_p
     async with open_relay(tmp_path, config(top=TOP)) as relay:  # noon in UTC is 21:00 in Tokyo
         await relay.post(fires("Disk", "critical"))
         await relay.wait(hours(13))
-        await relay.post(fires("Other", "critical"))
+        await relay.post(fires("Other", "error"))
 
         for hour in ("21", "10"):
             assert relay.counted("pagerelay_incidents_by_hour_total", receiver="a", hour=hour) == 1
         assert relay.counted("pagerelay_incidents_after_hours_total", receiver="a", severity="critical") == 1
+        assert relay.counted("pagerelay_incidents_after_hours_total", receiver="a", severity="error") == 0
 
 
 async def test_without_business_hours_no_hour_is_after_them(tmp_path: Path) -> None:
