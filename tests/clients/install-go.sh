@@ -20,7 +20,7 @@ export GOPATH="$root/.venv/clients/go" GOFLAGS=-modcacherw GOTOOLCHAIN=local
 if (cd "$unfinished" && go mod init client && go get "github.com/PagerDuty/go-pagerduty@$version" && go build -o client .) >"$log" 2>&1; then
   mkdir -p "$target" && mv "$unfinished/client" "$target/client"
 else
-  echo "!! could not build with go-pagerduty $version: its tests will be SKIPPED" >&2
+  echo "!! Go could not fetch or build go-pagerduty $version, and Debian has no package of it: its tests will be SKIPPED" >&2
   tail -3 "$log" >&2
 fi
 rm -rf "$unfinished" "$log"

@@ -8,7 +8,7 @@ target=$root/.venv/clients/pagerduty-$version
 [ -d "$target" ] && exit 0
 [ -x "$python" ] || python=python3
 unfinished=$(mktemp -d) && log=$(mktemp)
-if "$python" -m pip install --quiet --disable-pip-version-check --target "$unfinished" "pagerduty==$version" >"$log" 2>&1; then
+if "$python" -m pip install --quiet --disable-pip-version-check --retries 1 --timeout 15 --target "$unfinished" "pagerduty==$version" >"$log" 2>&1; then
   mkdir -p "$(dirname "$target")" && chmod 755 "$unfinished" && mv "$unfinished" "$target"
 else
   echo "!! could not install pagerduty $version from the Python package index: its tests will be SKIPPED" >&2

@@ -10,7 +10,7 @@ if ! command -v npm >/dev/null 2>&1 || ! command -v node >/dev/null 2>&1; then
   exit 0
 fi
 unfinished=$(mktemp -d) && log=$(mktemp)
-if npm install --prefix "$unfinished" --no-audit --no-fund --no-save --ignore-scripts "@pagerduty/pdjs@$version" >"$log" 2>&1; then
+if npm install --prefix "$unfinished" --no-audit --no-fund --no-save --ignore-scripts --fetch-retries=0 --fetch-timeout=15000 "@pagerduty/pdjs@$version" >"$log" 2>&1; then
   mkdir -p "$(dirname "$target")" && chmod 755 "$unfinished" && mv "$unfinished" "$target"
 else
   echo "!! could not install @pagerduty/pdjs $version from the npm registry: its tests will be SKIPPED" >&2
