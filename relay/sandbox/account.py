@@ -3,7 +3,7 @@
 import hashlib
 import os
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from relay.sandbox.validation import KEY_LENGTH
@@ -121,7 +121,9 @@ class Window:
 class Account:
     """People, schedules and services. Every routing key is an integration of a service of its own."""
 
-    def __init__(self, keys: Mapping[str, str], now: float, timeouts: tuple[int | None, int | None]) -> None:
+    def __init__(
+        self, keys: Mapping[str, str], clock: Callable[[], float], timeouts: tuple[int | None, int | None]
+    ) -> None:
         """`keys` are routing keys by name; `timeouts` of each new service: acknowledgement, auto-resolve."""
         self.origin = ""
         """`http://host:port` of the doors; what links begin with."""
@@ -143,7 +145,7 @@ class Account:
         self._timeouts = timeouts
         self._by_key: dict[str, Integration] = {}
         for name, key in keys.items():
-            self.adopt(key, name, now)
+            self.adopt(key, name, clock())
 
     @property
     def default_policy(self) -> Policy:

@@ -203,9 +203,9 @@ class Incidents:
 
     def tick(self) -> None:
         """Do what time does: acknowledgements run out, and incidents are resolved by nobody."""
-        now = self._now()
         if not any(service.has_timeout for service in self.account.services.values()):
             return
+        now = self._now()
         for incident in [incident for incident in self._by_id.values() if incident.open]:
             service = incident.service
             if _over(incident.created_at, service.auto_resolve_timeout, now):

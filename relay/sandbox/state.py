@@ -106,7 +106,7 @@ class Sandbox:
         self._names = {key: name for name, key in self.settings.keys.items()}
         self._any_key = not self._names
         self._ledger: TextIO | None = None
-        self.account = Account(self.settings.keys, clock(), self._timeouts)
+        self.account = Account(self.settings.keys, clock, self._timeouts)
         self.incidents = Incidents(self.account, clock, show_key=self.settings.show_incident_key)
         self.subscriptions = Subscriptions()
         if self.settings.webhook_url:
