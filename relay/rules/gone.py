@@ -156,8 +156,13 @@ def _no_proof(held: Held, first: Poll | None, second: Poll) -> str:
 
 
 def _still_stale(held: Held | None, first: Poll) -> bool:
-    """Say whether an alert fires and was not heard of since the first poll; it was stale then."""
-    return held is not None and held.firing and not held.ours and 0 < held.stale_at <= first.at
+    """Say whether an alert fires and was not heard of since the first poll; it was stale then.
+
+    One that came as an event is known to no Alertmanager, whatever has become of it.
+    """
+    if held is None or held.ours or held.sent is not None:
+        return False
+    return held.firing and 0 < held.stale_at <= first.at
 
 
 def named(url: str) -> str:

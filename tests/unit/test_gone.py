@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from relay.alert import HOUR, MINUTE, Duration, Instant, alert_id, instant
+from relay.alert import HOUR, MINUTE, Duration, Instant, Sent, alert_id, instant
 from relay.decision import Verdict
 from relay.rules.gone import APART, UPTIME, Answer, Poll, doubt, end, evidence, gone
 from relay.rules.ledger import Held, Ledger, Plan
@@ -103,6 +103,7 @@ def test_what_proves_nothing_keeps_an_alert(first: Poll | None, second: Poll, be
         pytest.param(stale(since=0), id="heard since"),
         pytest.param(stale(firing=False), id="resolved since"),
         pytest.param(stale(ours=True), id="said by the relay itself"),
+        pytest.param(stale(sent=Sent("k")), id="came as an event"),
     ],
 )
 def test_what_is_not_stale_since_before_the_first_poll_is_kept(held: Held) -> None:
