@@ -28,6 +28,8 @@ _MENDING: Duration = 30 * SECOND
 _CAP: Duration = 5 * MINUTE
 _LOOK: Duration = SECOND // 2
 """Between two looks whether there is room, while something is due."""
+_BREATH = 0.05
+"""Seconds from the first new change event to looking at what waits."""
 _AGAIN = 1.0
 """Seconds between two tries to write down that one is over."""
 
@@ -96,6 +98,7 @@ class Changes(Rounds):
         self._jitter = jitter
         self._calls: dict[str, asyncio.Task[bool]] = {}
         """What is under way, by integration."""
+        self._soon: asyncio.TimerHandle | None = None
 
     # What comes in
 
@@ -121,6 +124,11 @@ class Changes(Rounds):
         """Take in that change events were written that wait to be sent."""
         for change in changes:
             self._metrics.change(self._named(change.integration), "accepted")
+        if self._soon is None:  # a flood of them is one round
+            self._soon = asyncio.get_running_loop().call_later(_BREATH, self._begin)
+
+    def _begin(self) -> None:
+        self._soon = None
         self.nudge()
 
     async def waiting(self) -> dict[str, int]:

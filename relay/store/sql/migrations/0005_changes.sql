@@ -9,5 +9,5 @@ CREATE TABLE changes (
     called_at INTEGER NOT NULL,
     rest BLOB NOT NULL
 );
-CREATE INDEX changes_waiting ON changes (integration, due_at, id) WHERE due_at IS NOT NULL;
+CREATE INDEX changes_waiting ON changes (integration, due_at, id, at) WHERE due_at IS NOT NULL;
 CREATE INDEX changes_called ON changes (called_at) WHERE called_at > 0;
