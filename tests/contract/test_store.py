@@ -722,7 +722,7 @@ def _is_live(one: Page) -> bool:
     told_open = {State.OPEN, State.UNKNOWN_TRIGGER, State.UNKNOWN_RESOLVE}
     return (
         one.wanted is not Wanted.CLOSED
-        or one.delivered not in (State.CLOSED, State.NEVER)
+        or one.delivered not in (State.CLOSED, State.NEVER, State.ELSEWHERE)
         or any(line.state in told_open for line in one.lines)
         or one.lane is not None
         or one.in_flight
