@@ -87,7 +87,7 @@ class Front:
             reconciling=lambda: there.reconciling if (there := ready()) else None,
             changes=lambda: there.changes if (there := house()) else None,
             returns=lambda: there.returns if (there := ready()) else None,
-            webhook_secrets=lambda: config.filed.loaded.account.webhook_secrets if config.filed else (),
+            webhook_secrets=lambda: config.filed.loaded.account.webhook_secrets if config.filed else None,
             limits=self._settings.limits,
             web=lambda: self.web.current,
             sources=lambda: config.filed.loaded.rules.sources if config.filed else NO_SOURCES,

@@ -75,8 +75,8 @@ class Doors:
     letters: Callable[[], Letters | None] = lambda: None
     reconciling: Callable[[], Reconciling | None] = lambda: None
     returns: Callable[[], Returns | None] = lambda: None
-    webhook_secrets: Callable[[], Sequence[Secret]] = lambda: ()
-    """With which PagerDuty signs its webhooks; none: they are not taken."""
+    webhook_secrets: Callable[[], Sequence[Secret] | None] = lambda: ()
+    """With which PagerDuty signs its webhooks; (): they are not taken; None: that is not known yet."""
     changes: Callable[[], Changes | None] = lambda: None
     web: Callable[[], WebConfig] = lambda: _ASKS_NOBODY
     """What the file of --web.config.file says."""

@@ -61,6 +61,8 @@ class PagerDutyWebhook:
 
     async def _take(self, request: web.Request) -> web.Response:
         secrets = self._doors.webhook_secrets()
+        if secrets is None:  # told otherwise, PagerDuty would drop it for good
+            raise NotTaken(f"not ready: {self._doors.not_ready() or 'no configuration is in force'}")
         if not secrets:
             raise NoWebhooks(
                 "PagerDuty's webhooks are not taken: name a file with the subscription's signing secret in "

@@ -90,6 +90,8 @@ class House:
     returns: Returns = field(init=False)
     returns_instead: Any = None
     """Who takes PagerDuty's news in place of that; "none": nobody."""
+    no_configuration: bool = False
+    """Whether it is not known yet with which secrets PagerDuty signs."""
     webhook_secrets: tuple[str, ...] | None = None
     """With which PagerDuty signs, in place of what the configuration says."""
     http: aiohttp.ClientSession = field(init=False)
@@ -212,6 +214,12 @@ class _Stand(Intake):
         return accepted
 
 
+def _webhook_secrets(house: House) -> tuple[Secret, ...]:
+    if house.webhook_secrets is None:
+        return house.loaded.account.webhook_secrets
+    return tuple(map(Secret, house.webhook_secrets))
+
+
 def _doors(house: House, log: Log) -> Doors:
     async def reload() -> tuple[Problem, ...]:
         return house.problems
@@ -236,11 +244,7 @@ def _doors(house: House, log: Log) -> Doors:
         silencer=lambda: house.silencer,
         alerts=lambda: house.alerts,
         returns=lambda: None if house.returns_instead == "none" else house.returns_instead or house.returns,
-        webhook_secrets=lambda: (
-            house.loaded.account.webhook_secrets
-            if house.webhook_secrets is None
-            else tuple(map(Secret, house.webhook_secrets))
-        ),
+        webhook_secrets=lambda: None if house.no_configuration else _webhook_secrets(house),
         web=lambda: house.web,
         sources=lambda: house.loaded.rules.sources,
         credentials=lambda: house.loaded.credentials,

@@ -191,6 +191,15 @@ async def test_before_the_store_is_open_it_is_to_come_again(house: House) -> Non
     assert "opening the store" in answer["error"]
 
 
+async def test_before_a_configuration_is_in_force_it_is_to_come_again(house: House) -> None:
+    """A 404 would have PagerDuty drop what it tells while the relay starts."""
+    house.no_configuration, house.not_ready = True, "starting"
+
+    status, answer = await post(house, BODY)
+
+    assert (status, answer["error"]) == (503, "not ready: starting")
+
+
 async def test_it_answers_in_time_though_the_store_hangs(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     assert pagerduty.PATIENCE < 5, "PagerDuty waits no longer"
     monkeypatch.setattr(pagerduty, "PATIENCE", 0.2)
