@@ -10,11 +10,12 @@ from msgspec.structs import replace
 
 from relay.alert import HOUR, MINUTE, SECOND
 from relay.event import Action, Delivered, Outcome, Retry, Severity
+from relay.metrics.words import ACTS, RETURNED
 from relay.page import Do, Lane, Line, Page, State, Wanted
 from relay.rules.acts import GRACE, KINDS, about, judged
 from relay.rules.delivery import settle, start
 from relay.rules.ledger import Attempt
-from relay.rules.news import SOMEWHERE, Agent, News
+from relay.rules.news import OUTCOMES, SOMEWHERE, Agent, News
 from relay.rules.pages import next_step, plan
 from relay.rules.rulebook import Rulebook
 from relay.rules.ruleset import Integration, Receiver, Route, RuleSet, Target
@@ -346,3 +347,8 @@ def test_of_pages_with_one_key_that_of_the_service_is_meant_else_the_one_that_is
     chosen = about(news(service=service), pages, services)
 
     assert (chosen.integration if chosen else None) == found
+
+
+def test_every_word_that_is_counted_starts_at_zero() -> None:
+    assert {*KINDS.values(), "merged"} == set(ACTS)
+    assert set(OUTCOMES) <= set(RETURNED)
