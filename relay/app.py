@@ -231,6 +231,7 @@ class App:
         house = wire(everything, bound.book, self._keys, bell, self._settings, Sundries(clock, steady, metrics, log))
         vigil = Vigil(house, bell, at_hand=self._keys, clock=clock, steady=steady, metrics=metrics, log=log)
         await patience.until_done(vigil.begin)
+        await patience.until_done(lambda: house.emergency.resume(bound.book))
         await bell.open(store, bound.book)
         await patience.until_done(house.pausing.open)
         await patience.until_done(lambda: house.storms.resume(store, bound.book, clock()))

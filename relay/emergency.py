@@ -23,11 +23,12 @@ from relay.rules.judge import judge
 from relay.rules.ledger import Attempt, Claim, Ledger, Lookup, Plan, Settled, Shown, Started, Want
 from relay.rules.pages import next_step
 from relay.rules.recovery import drafted, recovered, told_of, told_of_linked
+from relay.rules.reload import place_again
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import Silences
 from relay.rules.slate import NEW, NOTHING, Slate
 from relay.rules.storms import Stood
-from relay.store import Seen
+from relay.store import Noted, Seen
 
 SLICE = 250
 """Alerts judged, or written at recovery, before others have a turn."""
@@ -61,6 +62,16 @@ class Vault(Protocol):
     def stuck_for(self) -> float: ...
 
 
+class Beside(Protocol):
+    """A file that outlives the process where the store takes no writes. Its methods wait for the disk."""
+
+    def read(self) -> list[Noted]: ...
+
+    def append(self, noted: Sequence[Noted]) -> None: ...
+
+    def clear(self) -> None: ...
+
+
 class Emergency:
     """One per process. To its mail room it is a store."""
 
@@ -75,10 +86,12 @@ class Emergency:
         wake: Callable[[], None] = lambda: None,
         metrics: Metrics,
         log: Log,
+        beside: Beside | None = None,
     ) -> None:
         """`prove` writes something that is in the store already, and raises StoreError where that fails.
 
         `forget` makes void what is remembered of groups' bodies; `wake` tells the mail room that there is work.
+        `beside` keeps what is sent for a relay that is started after this one was killed.
         """
         self.wake = wake
         self.written: Callable[[], None] = lambda: None
@@ -90,11 +103,16 @@ class Emergency:
         self._forget = forget
         self._metrics = metrics
         self._log = log
+        self._beside = beside
+        self._noting = asyncio.Lock()
+        self._noted = False
+        """Whether there may be something in that file."""
         self._slate = Slate()
         self._flying: dict[int, Page] = {}
         """By attempt, the page as it was started: the slate may be wiped before the answer is there."""
         self._attempts = 0
         self._blind_until: Instant = 0
+        self._unnoted_until: Instant = 0
 
     @property
     def in_use(self) -> bool:
@@ -116,7 +134,7 @@ class Emergency:
         `trouble` is what is known of that already. To be called once a second.
         """
         if trouble is None and not self._slate:
-            trouble = await self._failure(self._store.check())
+            trouble = await self._failure(self._store.check()) or await self._failure(self._wipe())
             if trouble is None and not self._slate:
                 return None
             if trouble is not None:
@@ -169,6 +187,52 @@ class Emergency:
     async def _recover(self, book: Rulebook) -> None:
         await self._prove()
         await self.recover(book)
+        await self._wipe()
+
+    # A relay that was killed
+
+    async def resume(self, book: Rulebook) -> None:
+        """Write down what a relay before this one paged past the store and could not write down. Raises StoreError."""
+        known = [] if self._beside is None else await asyncio.to_thread(self._beside.read)
+        if not known:
+            return
+        self._noted = True
+        for one in known:
+            self._slate.adopt(replace(one.page, in_flight=False), one.members)
+        held = {shown.alert.id: (shown.alert, one.page) for one in known for shown in one.members}
+        for entry in place_again([alert for alert, _ in held.values()], book).entries:
+            alert, page = held[entry.id]
+            group_key = alert.groups[-1] if alert.groups else ""
+            self._slate.state(entry, (alert.source, group_key, "", page.alertmanager_url))
+        self._log.warning("pages went out past the store before this start: they are written down", pages=len(known))
+        await self._recover(book)
+
+    async def _note(self, claims: Sequence[Claim]) -> None:
+        """Note what is about to be sent. Does not raise: where the disk takes nothing, pages go out all the same."""
+        if self._beside is None or not claims or self._clock() < self._unnoted_until:
+            return
+        noted = [Noted(claim.page, claim.members) for claim in claims]
+        self._noted = True
+        try:
+            async with asyncio.timeout(PATIENCE), self._noting:
+                await asyncio.to_thread(self._beside.append, noted)
+        except (OSError, ValueError, TimeoutError) as error:
+            self._unnoted_until = self._clock() + BLIND
+            because = "if the relay is killed before it is, what resolves meanwhile stays open at PagerDuty"
+            self._log.error(f"what is paged past the store cannot be noted either: {because}", error=repr(error))
+
+    async def _wipe(self) -> None:
+        """Forget the notes: all of them are in the store."""
+        if self._beside is None or not self._noted:
+            return
+        async with self._noting:
+            if self._slate.paged():
+                return
+            try:
+                await asyncio.to_thread(self._beside.clear)
+            except OSError as error:
+                raise StoreError(f"the notes of what was paged past the store cannot be removed: {error}") from error
+            self._noted = False
 
     # Judging
 
@@ -258,6 +322,7 @@ class Emergency:
                 self._slate.put(started.page)
                 if started.attempt is not None:
                     claims.append(self._claim(started.page, started.attempt))
+        await self._note(claims)
         return claims
 
     def _claim(self, page: Page, attempt: Attempt) -> Claim:

@@ -37,7 +37,7 @@ from relay.rules.rulebook import Rulebook
 from relay.scheduler import Scheduler
 from relay.settings import Settings
 from relay.silencing import Silencer
-from relay.store import SqliteStore
+from relay.store import Notebook, SqliteStore
 from relay.storms import Storms
 from relay.surveying import Surveyor
 from relay.watchkeeper import Watchkeeper
@@ -362,6 +362,7 @@ def _sending(
         forget=forget,
         metrics=metrics,
         log=log,
+        beside=Notebook(settings.storage_path),
     )
     past_the_store = mail_room(emergency, judged=lambda: None, windows=dispatcher.windows())
     emergency.wake = past_the_store.wake

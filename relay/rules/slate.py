@@ -83,7 +83,7 @@ class Slate:
         self._move(plan.moved)
         group = draft.source, draft.group_key, draft.receiver, draft.alertmanager_url
         for entry in draft.entries if draft.truncation is None else (*draft.entries, draft.truncation):
-            self._entries[entry.id] = entry, group
+            self.state(entry, group)
         for held in plan.alerts:
             before = self._alerts.get(held.id)
             self._bytes += len(held.raw) - (len(before.raw) if before is not None else 0)
@@ -99,6 +99,10 @@ class Slate:
             self.put(page)
         if len(self._alerts) > MOST_ALERTS or self._bytes > MOST_BYTES:
             self._make_room()
+
+    def state(self, entry: Entry, group: Group) -> None:
+        """Note what a body said of an alert."""
+        self._entries[entry.id] = entry, group
 
     def _put_member(self, member: Member) -> None:
         self._members.setdefault(member.alert, {})[member.page] = member

@@ -5,6 +5,7 @@ from relay.store.connect import Rescued
 from relay.store.copying import Copied, backup
 from relay.store.lock import Holder, Lock, acquire, holder
 from relay.store.mounts import place_warnings
+from relay.store.notebook import Notebook, Noted
 from relay.store.sqlite import SqliteStore
 from relay.store.told import ToldFile
 from relay.store.views import Counts, Entry, Known, Needed, Pause, Seen, SelfPage
@@ -19,6 +20,8 @@ __all__ = [
     "Known",
     "Lock",
     "Needed",
+    "Notebook",
+    "Noted",
     "Pause",
     "Rescued",
     "Seen",

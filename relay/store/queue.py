@@ -1,6 +1,8 @@
 """What waits for the writing thread: first come, first served, but for what goes ahead of all else."""
 
+import time
 from collections import deque
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Generic, Protocol, TypeVar
 
@@ -39,6 +41,21 @@ class Queue(Generic[Request]):
     def close(self) -> None:
         """Say that nothing more is put."""
         self._coming.put(None)
+
+    def wait_ahead(self, seconds: float, most: int) -> Request | None:
+        """Before the next request that looks at more than `most` alerts, wait so long for one that goes ahead of it.
+
+        Returns that one; None if none comes, or there is no such request to hold.
+        """
+        deadline = time.monotonic() + seconds
+        self._look()
+        while not self._ahead and not self._closed and self._waiting and self._waiting[0].alerts > most:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return None
+            with suppress(Empty):
+                self._sort(self._coming.get(timeout=left))
+        return self._ahead.popleft() if self._ahead else None
 
     def wait(self, seconds: float | None) -> Request | None:
         """Take the next request, once there is one; None if none comes in time, or ever again."""

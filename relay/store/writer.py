@@ -10,6 +10,8 @@ from itertools import groupby
 from typing import Any, TypeVar
 
 from relay.errors import StoreError
+from relay.page import Lane
+from relay.rules.ledger import Plan
 from relay.store.damage import is_damage
 from relay.store.keeping import Keep, keep_together
 from relay.store.opening import Opening
@@ -23,6 +25,8 @@ _ALERTS_TOGETHER = 256
 """Requests whose judgements look at so many alerts are run together."""
 _ALONG = 32
 """A batch with work that goes ahead takes along only what looks at so few alerts: no page waits for a large body."""
+_FOR_CRITICALS = 0.05
+"""Seconds that a large body waits for the claim of a critical that has just become due: it is on its way."""
 _SECONDS_AT_ONCE = 0.025
 """A batch takes no further request after this long: those who wait for its commit must not wait for ever."""
 
@@ -60,6 +64,8 @@ class Writer:
         self.trouble: str | None = None
         self._opening = opening
         self._began: float | None = None
+        self._urgent = False
+        """Whether the last batch made a critical due."""
         self._ride = ride
         self._patience = patience
         self._loop = asyncio.get_running_loop()
@@ -117,6 +123,7 @@ class Writer:
             if seconds and self.on_commit is not None:
                 with suppress(Exception):  # what was committed is committed, whatever becomes of the metric
                     self.on_commit(seconds, len(batch))
+            self._urgent = any(map(_makes_critical_due, batch))
             self._answer(batch)
         if db is not None:
             db.close()
@@ -127,6 +134,8 @@ class Writer:
 
     def _next(self, failed: bool) -> _Request | None:
         """Wait for a request; None where the time has come to write what rides along, or to end."""
+        if self._urgent and (claim := self._requests.wait_ahead(_FOR_CRITICALS, _ALONG)) is not None:
+            return claim
         patience = self._patience()
         if patience is not None:
             patience = max(patience, 1.0 if failed else 0.0)
@@ -174,6 +183,10 @@ class Writer:
             self._loop.call_soon_threadsafe(_tell, batch)
         except RuntimeError:
             return  # the loop is closed: nobody waits any more
+
+
+def _makes_critical_due(request: _Request) -> bool:
+    return isinstance(request.result, Plan) and any(page.lane is Lane.CRITICAL for page in request.result.pages)
 
 
 def _tried(db: sqlite3.Connection, requests: list[_Request]) -> bool:

@@ -497,7 +497,7 @@ def _extras(evidence: Evidence, lines: Sequence[Line]) -> list[tuple[Line, int, 
             excused = unanswered or both or epoch != bisect.bisect(evidence.disturbances, before["at"])
             # A call that got no answer is a fault of its own, and so is each that follows it.
             extras.append((line, -line["n"] if unanswered else epoch, excused))
-        if counts:
+        if counts or line["result"] == "forgotten":  # PagerDuty said 202, and nobody knows better
             before, unanswered = line, False
         unanswered = unanswered or line["status"] != 202
     return extras

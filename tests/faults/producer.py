@@ -127,6 +127,12 @@ class Group:
         }
         return body, {one.name: (one.episode, one.firing) for one in shown}
 
+    def recant(self, states: Mapping[str, tuple[int, bool]]) -> None:
+        """Owe once more the resolve of what a replica said that lags."""
+        for one in self.instances:
+            one.owed = one.owed or (not one.firing and states.get(one.name, (0, False))[1])
+        self.settled = False
+
     def acknowledged(self, states: Mapping[str, tuple[int, bool]]) -> None:
         """Owe no more what was taken; what has changed since the body was built is still owed."""
         for one in self.instances:

@@ -454,7 +454,7 @@ def fast_toggles(stage: Stage) -> None:
 
 
 def lagging_replica(stage: Stage) -> None:
-    """A second Alertmanager posts what was true a while ago, and then what is true."""
+    """A second Alertmanager posts what was true a while ago, and then what is true: that others resolved meanwhile."""
     for _ in range(4):
         group = stage.chance.choice(stage.producer.groups)
         built = group.body()
@@ -462,7 +462,7 @@ def lagging_replica(stage: Stage) -> None:
             continue
         time.sleep(0.7)
         stage.hostile.append(("an old body", str(call("POST", f"{stage.relay.url}{group.path}", built[0]).status)))
-        group.settled = False
+        group.recant(built[1])
         stage.disturb(0)
         stage.did("posted an old body")
 

@@ -1,6 +1,7 @@
 """The emergency exit by itself: what it pages while the store cannot be written, and what it writes once it can."""
 
 import asyncio
+import errno
 import io
 import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from relay.alert import DAY, HOUR, MINUTE, SECOND, Instant
 from relay.config import load, remembered
@@ -31,7 +33,7 @@ from relay.rules.reload import look_again, place_again, rejudge, waits_for
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import Silence, Silences
 from relay.rules.staleness import Listening
-from relay.store import SqliteStore, connect
+from relay.store import Notebook, Noted, SqliteStore, connect
 from tests.integration.house import CONFIG, NOON, alert, as_bytes, message
 
 ROUTE_LOW = """\
@@ -64,6 +66,7 @@ class Exit:
             prove=prove,
             metrics=self.metrics,
             log=Log(lambda: self.now, stream=self.log),
+            beside=Notebook(self.directory),
         )
 
     async def page(self, *alerts: Mapping[str, Any], key: str = "group") -> None:
@@ -183,6 +186,107 @@ async def test_what_was_paged_is_written_down_when_the_relay_ends(exit_: Exit) -
 
     await exit_.emergency.leave(exit_.book)
     assert [page.delivered for page in (await exit_.ledger()).values()] == [State.UNKNOWN_TRIGGER]
+
+
+def after_a_kill(exit_: Exit) -> Exit:
+    """The exit of the next relay: all it has is what is on the disk."""
+    return Exit(exit_.directory, exit_.store, exit_.book, now=exit_.now + MINUTE)
+
+
+async def resolved(exit_: Exit, *names: str) -> None:
+    """Have Alertmanager say that alerts are over."""
+    intake = Intake(
+        exit_.store, exit_.book, Recall(), clock=lambda: exit_.now, wake=lambda: None, metrics=exit_.metrics,
+        log=Log(lambda: exit_.now, stream=exit_.log),
+    )  # fmt: skip
+    alerts = [alert(name, status="resolved") for name in names]
+    await intake.accept(as_bytes(message(*alerts, key="group")), "")
+
+
+async def test_what_was_paged_when_the_relay_was_killed_is_resolved_by_the_next_one(exit_: Exit) -> None:
+    with exit_.locked():
+        await exit_.page(alert("A"), alert("B"))
+        await exit_.deliver()
+
+    later = after_a_kill(exit_)
+    await later.emergency.resume(later.book)
+    pages = await later.ledger()
+    assert {name: (page.wanted, page.delivered) for name, page in pages.items()} == {
+        named("A"): (Wanted.OPEN, State.UNKNOWN_TRIGGER),
+        named("B"): (Wanted.OPEN, State.UNKNOWN_TRIGGER),
+    }
+    assert not later.emergency.in_use
+
+    await resolved(later, "A", "B")
+    later.now += MINUTE
+    assert [action for action, _ in await in_step(later)] == [Action.RESOLVE, Action.RESOLVE]
+
+
+async def test_a_new_alert_in_a_page_that_was_closed_is_held_as_firing_after_a_kill(exit_: Exit) -> None:
+    await exit_.page(alert("A"))
+    await exit_.deliver()
+    await exit_.emergency.recover(exit_.book)
+    await resolved(exit_, "A")
+    exit_.now += MINUTE
+    assert await in_step(exit_) == [(Action.RESOLVE, 1)]
+    with exit_.locked():
+        await exit_.page(alert("A", instance="new"))
+        await exit_.deliver()
+
+    later = after_a_kill(exit_)
+    await later.emergency.resume(later.book)
+
+    page = (await later.ledger())[named("A")]
+    assert (page.wanted, page.delivered, page.firing) == (Wanted.OPEN, State.UNKNOWN_TRIGGER, 1)
+
+
+async def test_what_is_in_the_store_again_is_not_read_a_second_time(exit_: Exit) -> None:
+    await exit_.page(alert("A"))
+    await exit_.deliver()
+    assert await exit_.emergency.look_after("it was locked", exit_.book) is None
+    await resolved(exit_, "A")
+    exit_.now += MINUTE
+    await in_step(exit_)
+
+    later = after_a_kill(exit_)
+    await later.emergency.resume(later.book)
+
+    assert [page.wanted for page in (await later.ledger()).values()] == [Wanted.CLOSED]
+
+
+async def test_the_next_relay_waits_for_the_store_and_forgets_nothing_meanwhile(exit_: Exit) -> None:
+    await exit_.page(alert("A"))
+    await exit_.deliver()
+
+    later = after_a_kill(exit_)
+    with exit_.locked(), pytest.raises(StoreError):
+        await later.emergency.resume(later.book)
+    await later.emergency.resume(later.book)
+
+    assert [page.delivered for page in (await later.ledger()).values()] == [State.UNKNOWN_TRIGGER]
+
+
+async def test_pages_go_out_where_the_disk_takes_no_notes(exit_: Exit, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Notebook, noted: Sequence[Noted]) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Notebook, "append", full)
+    await exit_.page(alert("A"))
+
+    assert await exit_.deliver() == [("critical", named("A"))]
+    assert "stays open at PagerDuty" in exit_.log.getvalue()
+
+
+def test_notes_that_break_off_lose_only_what_was_not_sent(tmp_path: Path) -> None:
+    notes, page = Notebook(tmp_path), Page(id=1, integration="i", dedup_key="k", source="", group_key="g", receiver="r")
+    notes.append([Noted(page, ())])
+    with (tmp_path / "past-the-store.jsonl").open("ab") as opened:
+        opened.write(b'{"page": {"id"')
+    notes.append([Noted(replace(page, id=2), ())])
+
+    assert [one.page.id for one in notes.read()] == [1, 2]
+    notes.clear()
+    assert notes.read() == []
 
 
 async def test_what_failed_is_tried_again_and_what_was_never_taken_is_not_written(exit_: Exit) -> None:

@@ -1,7 +1,9 @@
 """What waits for the writing thread is taken in the order it came, but for what goes ahead."""
 
+import threading
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,6 +52,29 @@ def test_what_is_too_large_to_go_along_waits_and_is_not_lost() -> None:
     assert queue.take(32) is None
     assert queue.take() == Request(1, alerts=1000)
     assert queue.take(32) == Request(2)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "taken"),
+    [
+        ([Request(1, alerts=1000), Request(2, ahead=True)], Request(2, ahead=True)),
+        ([Request(1, alerts=1000)], None),
+        ([Request(1)], None),
+        ([], None),
+    ],
+    ids=["it is there", "it does not come", "nothing large to hold", "nothing at all"],
+)
+def test_a_large_one_is_held_only_for_what_goes_ahead(waiting: list[Request], taken: Request | None) -> None:
+    assert filled(*waiting).wait_ahead(0.001, 32) == taken
+
+
+def test_a_large_one_is_held_until_what_goes_ahead_has_come() -> None:
+    queue = filled(Request(1, alerts=1000))
+    late = threading.Timer(0.01, queue.put, (Request(2, ahead=True),))
+    late.start()
+
+    assert queue.wait_ahead(60, 32) == Request(2, ahead=True)
+    assert queue.take() == Request(1, alerts=1000)
 
 
 def test_nothing_in_time_is_none_and_not_the_end() -> None:
