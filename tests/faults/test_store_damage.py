@@ -19,15 +19,17 @@ from relay.store.mounts import place_warnings
 from tests.contract.values import INTEGRATION, alert, member, page, start, told, waiting, write
 
 PAGES = 60
+MANY = 600
+"""So many that most of the file is theirs."""
 OFFSETS = 200
 
 
-async def filled(directory: Path) -> Path:
+async def filled(directory: Path, count: int = PAGES) -> Path:
     """Make a store with open and waiting pages, each with one alert, and close it."""
     store = await SqliteStore.open(directory)
-    pages = [page(f"open {n}", lines=told(State.OPEN)) for n in range(PAGES // 2)]
-    pages += [waiting(f"waits {n}") for n in range(PAGES // 2)]
-    alerts = [alert(str(n), raw=b'{"labels":{"alertname":"A"},"annotations":{}}') for n in range(PAGES)]
+    pages = [page(f"open {n}", lines=told(State.OPEN)) for n in range(count // 2)]
+    pages += [waiting(f"waits {n}") for n in range(count // 2)]
+    alerts = [alert(str(n), raw=b'{"labels":{"alertname":"A"},"annotations":{}}') for n in range(count)]
     members = tuple(member(of, who) for of, who in zip(pages, alerts, strict=True))
     await store.keep(Lookup(), write(Plan(alerts=tuple(alerts), pages=tuple(pages), members=members)))
     await store.remember_integrations([(INTEGRATION, "k" * 16, "platform", 0)])
@@ -61,7 +63,7 @@ async def _walked(store: SqliteStore) -> int:
     shown = await store.pages(limit=1_000)
     for one in shown:
         assert await store.page(one.id) is not None
-    assert len(held) <= PAGES
+    assert len(held) <= MANY
     return len(shown)
 
 
@@ -115,7 +117,7 @@ def _directory(file: Path) -> None:
 async def test_a_damaged_database_is_moved_aside_and_its_rows_are_saved(
     tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
-    file = await filled(tmp_path)
+    file = await filled(tmp_path, MANY)
     damage(file)
 
     store, pages = await works(tmp_path)
