@@ -6,15 +6,17 @@ relay told of itself, and the calls of the last minutes. What is over, and the j
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
-from relay.page import Member, Page, Wanted
-from relay.rules.ledger import Held
+from relay.event import Action
+from relay.page import Line, Member, Page, State, Wanted
+from relay.rules.ledger import Attempt, Held
+from relay.rules.pages import plan
 from relay.rules.reload import labels_of
 from relay.store import codec
 from relay.store.codec import Row
@@ -55,9 +57,12 @@ def salvage(old: sqlite3.Connection, new: sqlite3.Connection) -> Salvaged:
     new.execute("BEGIN IMMEDIATE")
     for table in _WHOLE:
         _copy(wreck, new, table)
-    pages = [page for row in wreck.rows("pages") if (page := wreck.read(codec.page, row)) and _matters(page)]
+    legible = [page for row in wreck.rows("pages") if (page := wreck.read(codec.page, row))]
+    members = [one for row in wreck.rows("members") if (one := wreck.read(codec.member, row))]
+    attempts = [call for row in wreck.newest("attempts") if (call := wreck.read(codec.attempt, row))]
+    pages = [page for page in legible if _matters(page)] + _remade({page.id for page in legible}, members, attempts)
     kept = {page.id for page in pages}
-    members = [one for row in wreck.rows("members") if (one := wreck.read(codec.member, row)) and one.page in kept]
+    members = [member for member in members if member.page in kept]
     named = {member.alert for member in members}
     alerts = {
         held.id: held
@@ -73,9 +78,8 @@ def salvage(old: sqlite3.Connection, new: sqlite3.Connection) -> Salvaged:
     write_links(new, (), [(held.id, link) for held in alerts.values() for link in held.links])
     write_pages(new, _counted(pages, members))
     write_members(new, members)
-    found = (wreck.read(codec.attempt, row) for row in wreck.newest("attempts"))
-    attempts = {attempt.id: attempt for attempt in found if attempt is not None}
-    write_rows(new, "write_attempts", "attempts", [codec.attempt_row(one) for one in attempts.values()])
+    numbered = {attempt.id: attempt for attempt in attempts}
+    write_rows(new, "write_attempts", "attempts", [codec.attempt_row(one) for one in numbered.values()])
     new.execute("COMMIT")
     return Salvaged(len(pages), len(alerts), len(members), wreck.whole)
 
@@ -90,6 +94,56 @@ def _legible(row: Row) -> Held:
 def _matters(page: Page) -> bool:
     finished = page.wanted is Wanted.CLOSED and page.lane is None and not page.in_flight and not page.dead
     return not finished or bool(codec.told(page.lines)) or page.judge_at is not None
+
+
+def _remade(legible: Collection[int], members: Sequence[Member], attempts: Sequence[Attempt]) -> list[Page]:
+    """Make pages anew whose rows are lost, from the calls that were made for them and the alerts that fire in them.
+
+    Else nobody could resolve at PagerDuty what was opened there. One in which nobody is known to fire stays lost.
+    """
+    firing: dict[int, list[Member]] = {}
+    for member in members:
+        if member.firing and member.page not in legible:
+            firing.setdefault(member.page, []).append(member)
+    calls: dict[int, dict[str, Attempt]] = {}
+    for attempt in sorted(attempts, key=lambda one: one.id):
+        calls.setdefault(attempt.page, {})[attempt.key_id] = attempt
+    return [_made_of(calls[page], found) for page, found in firing.items() if page in calls]
+
+
+def _made_of(calls: Mapping[str, Attempt], firing: Sequence[Member]) -> Page:
+    last = max(calls.values(), key=lambda one: one.id)
+    worst = min(firing, key=lambda one: (one.severity.rank, one.order))
+    made = Page(
+        id=last.page,
+        integration=last.integration,
+        dedup_key=last.dedup_key,
+        source="",
+        group_key="",
+        receiver=worst.receiver,
+        target=worst.target,
+        seq=_place_in_chain(last.dedup_key) if last.page != worst.home else 1,
+        severity=worst.severity,
+        sent_severity=worst.severity,
+        episode=last.episode,
+        revision=last.revision + 1,
+        lines=tuple(_line(one) for one in calls.values()),
+        last_sent_at=last.at,
+        opened_at=worst.joined_at,
+    )
+    return plan(_counted([made], firing)[0], last.at)
+
+
+def _place_in_chain(dedup_key: str) -> int:
+    end = dedup_key.rpartition("/")[2]
+    return int(end) if end.isascii() and end.isdigit() else 1
+
+
+def _line(attempt: Attempt) -> Line:
+    """Say what PagerDuty may have been told last; by whose address is known from the key."""
+    resolved = attempt.action is Action.RESOLVE
+    over = State.CLOSED if attempt.outcome == "delivered" else State.UNKNOWN_RESOLVE
+    return Line(attempt.key_id, "", over if resolved else State.UNKNOWN_TRIGGER, at=attempt.at)
 
 
 def _nameless(member: Member, source: str) -> Held:

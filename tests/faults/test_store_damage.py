@@ -4,19 +4,21 @@ import contextlib
 import random
 import re
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from relay.errors import StoreError
-from relay.page import Lane, State
-from relay.rules.ledger import Lookup, Plan, Want
+from relay.page import Lane, Page, State
+from relay.rules.ledger import Lookup, Plan, Started, Want
 from relay.rules.reload import labels_of
 from relay.store import Rescued, SqliteStore, connect
 from relay.store.aside import FILE, FILLED
 from relay.store.mounts import place_warnings
-from tests.contract.values import INTEGRATION, alert, member, page, start, told, waiting, write
+from tests.contract.values import INTEGRATION, alert, delivered, member, page, start, told, waiting, write
 
 PAGES = 60
 MANY = 600
@@ -133,6 +135,75 @@ async def test_a_damaged_database_is_moved_aside_and_its_rows_are_saved(
     await again.close()
     assert again.rescued is None
     assert count == pages
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome", "seq", "state"),
+    [
+        ("sent", "delivered", 1, State.UNKNOWN_TRIGGER),
+        ("sent/2", "delivered", 2, State.UNKNOWN_TRIGGER),
+        ("never answered", "", 1, State.UNKNOWN_TRIGGER),
+    ],
+)
+async def test_a_page_whose_row_is_lost_is_made_anew_of_its_calls_and_its_alerts(
+    tmp_path: Path, name: str, outcome: str, seq: int, state: State
+) -> None:
+    """Else nobody could resolve it: PagerDuty holds it open."""
+    file = await sent(tmp_path, name, outcome)
+    with contextlib.closing(sqlite3.connect(file)) as db, db:
+        db.execute("DELETE FROM pages")
+    _spoilt(file)
+
+    store = await SqliteStore.open(tmp_path)
+    found = await store.pages(limit=9)
+    shown = await store.claim([Want(INTEGRATION, Lane.CRITICAL, 9)], 10**9, start)
+    await store.close()
+
+    assert [(page.dedup_key, page.seq, page.delivered, page.firing) for page in found] == [(name, seq, state, 1)]
+    assert [claim.page.dedup_key for claim in shown] == [name], "it is triggered once more, and resolved like any other"
+
+
+async def test_a_page_that_is_lost_and_in_which_nobody_is_known_to_fire_stays_lost(tmp_path: Path) -> None:
+    file = await sent(tmp_path, "sent", "delivered")
+    with contextlib.closing(sqlite3.connect(file)) as db, db:
+        db.execute("DELETE FROM pages")
+        db.execute("DELETE FROM members")
+    _spoilt(file)
+
+    store = await SqliteStore.open(tmp_path)
+    assert store.rescued is not None
+    assert await store.pages(limit=9) == []
+    await store.close()
+
+
+async def sent(directory: Path, name: str, outcome: str) -> Path:
+    """Make a store with one page of which PagerDuty was told."""
+    store = await SqliteStore.open(directory)
+    home, who = page(name.partition("/")[0]), alert()
+    there = waiting(name)
+    joined = member(there, who, home=home.id)
+    await store.keep(Lookup(), write(Plan(alerts=(who,), pages=(there,), members=(joined,))))
+
+    def begin(candidate: Page) -> Started:
+        started = start(candidate)
+        assert started.attempt is not None
+        return replace(started, attempt=replace(started.attempt, dedup_key=name))
+
+    (claim,) = await store.claim([Want(INTEGRATION, Lane.CRITICAL, 9)], 10, begin)
+    if outcome:
+        await store.settle(claim.attempt, delivered(claim), 60)
+    await store.close()
+    return directory / FILE
+
+
+def _spoilt(file: Path) -> None:
+    """Spoil an index that nobody needs to read the rows."""
+    with contextlib.closing(sqlite3.connect(file)) as db:
+        (at,) = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'journal_by_group'").fetchone()
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+    data = bytearray(file.read_bytes())
+    data[(at - 1) * size : at * size] = b"#" * size
+    file.write_bytes(data)
 
 
 async def test_an_empty_file_is_a_new_store(tmp_path: Path) -> None:
