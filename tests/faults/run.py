@@ -31,8 +31,24 @@ def named(name: str) -> Scenario:
     return {one.name: one for one in SCENARIOS}[name]
 
 
+CHANCES = 3
+"""How often a run is played in which chance hurt nothing: it proves nothing, and counts as failed after the last."""
+_ANOTHER = 1_000_003
+
+
 def play(name: str, seed: int, folder: Path, *, keep: bool = False) -> Report:
-    """Play a scenario in an empty folder, which is kept where something is wrong."""
+    """Play a scenario in an empty folder, which is kept where something is wrong; with another seed where in the first
+    nothing was hurt."""
+    for chance in range(CHANCES):
+        report = _once(name, seed + chance * _ANOTHER, folder, keep=keep)
+        if not report.problems or not all(said.startswith("vacuous") for said in report.problems):
+            break
+        if chance < CHANCES - 1:
+            shutil.rmtree(folder)
+    return report
+
+
+def _once(name: str, seed: int, folder: Path, *, keep: bool) -> Report:
     scenario = named(name)
     report = Report(scenario.row, scenario.name, seed)
     if scenario.needs and not may(scenario.needs):
