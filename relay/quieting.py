@@ -124,7 +124,9 @@ class Quieting(Rounds):
         left = Counter(self._left.get(page, {}))
         for watch in self._watches.values():
             left.update(watch.left.get(page, {}))
-        parts = [f"{_are(silenced, ' of its alerts')} silenced in Alertmanager while somebody has it"] if silenced else []
+        parts = (
+            [f"{_are(silenced, ' of its alerts')} silenced in Alertmanager while somebody has it"] if silenced else []
+        )
         return "; ".join([*parts, *(f"{_are(count)} not silenced: {why}" for why, count in left.items())])
 
     async def tick(self) -> None:

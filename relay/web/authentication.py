@@ -270,7 +270,9 @@ class Doorkeeper:
         peer, now = _peer(request), time.monotonic()
         self._doors.metrics.auth_failed(door, kind)
         if self._told.worth_saying((peer, door, kind, named), time.monotonic_ns() // 1000):
-            self._doors.log.warning(_REFUSED[door], why=_WHY.get(door, kind), source=named, path=request.path, peer=peer)
+            self._doors.log.warning(
+                _REFUSED[door], why=_WHY.get(door, kind), source=named, path=request.path, peer=peer
+            )
         address = self._address(peer)
         place = door, self._listed(named)
         address.in_a_row[place] = address.in_a_row.get(place, 0) + 1
