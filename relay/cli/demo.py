@@ -64,14 +64,7 @@ def demo(once: bool) -> None:
         _show(alert)
         if once:
             return
-        resolve = body.with_name("critical-resolved.json")
-        click.echo("\nTry next:")
-        click.echo(f"  curl -s --data-binary @{resolve} {RELAY}/webhook      # it resolves")
-        click.echo(f"  {_command()} explain --relay.url={RELAY} {alert['dedup_key']}")
-        click.echo(
-            f"  open {SANDBOX}/                                # what PagerDuty would show: acknowledge it there,"
-        )
-        click.echo(f"  curl -s '{RELAY}/pages?dedup_key={alert['dedup_key']}' # and see here who did")
+        _show_more(examples, alert["dedup_key"])
         click.echo("\nServing until you press Ctrl-C.")
         _serve(programs)
 
@@ -167,6 +160,19 @@ def _show(alert: dict[str, Any]) -> None:
     click.echo("the page that arrived at PagerDuty (sandbox):")
     for name in ("summary", "severity", "status", "dedup_key"):
         click.echo(f"  {name:<10} {alert[name]}")
+
+
+def _show_more(examples: Path, dedup_key: str) -> None:
+    resolve, event = examples / "webhooks" / "critical-resolved.json", examples / "event.json"
+    click.echo("\nTry next:")
+    click.echo("  what PagerDuty would show; acknowledge it there:")
+    click.echo(f"    {SANDBOX}/")
+    click.echo("  why it paged, what became of it, and who has it:")
+    click.echo(f"    {_command()} explain --relay.url={RELAY} {dedup_key}")
+    click.echo("  Alertmanager says that it is over:")
+    click.echo(f"    curl -s --data-binary @{resolve} {RELAY}/webhook")
+    click.echo("  an event, as PagerDuty's own clients send them:")
+    click.echo(f"    curl -s -d @{event} {RELAY}/v2/enqueue")
 
 
 def _serve(programs: list["subprocess.Popen[bytes]"]) -> None:
