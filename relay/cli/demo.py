@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -38,6 +38,8 @@ def demo(once: bool) -> None:
     """Start a PagerDuty sandbox and the relay, send an example alert, show the page that arrived, keep serving."""
     examples = _examples()
     _check_free(SANDBOX, RELAY)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal, too, must leave no program behind
+        signal.signal(number, _end)
     with ExitStack() as stack:
         storage = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pagerelay-demo-")))
         config, options = both_ways(examples / "relay.yml", storage, SANDBOX, RELAY)
@@ -67,6 +69,10 @@ def demo(once: bool) -> None:
         _show_more(examples, alert["dedup_key"])
         click.echo("\nServing until you press Ctrl-C.")
         _serve(programs)
+
+
+def _end(number: int, _frame: object) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 def both_ways(example: Path, folder: Path, sandbox: str, relay: str) -> tuple[Path, list[str]]:
