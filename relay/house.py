@@ -260,7 +260,7 @@ def wire(opened: Opened, book: Rulebook, keys: KeyRing, bell: Bell, settings: Se
         confirming=confirming,
         quieting=quieting,
         pausing=pausing,
-        returns=_returns(opened, lambda: intake.book, sundries, changed=changed),
+        returns=_returns(opened, lambda: intake.book, keys, sundries, changed=changed),
         letters=Letters(store, clock=clock, wake=dispatcher.wake, log=log),
         changes=sending.changes,
         pulse=pulse,
@@ -290,12 +290,21 @@ def _reconciling(
 
 
 def _returns(
-    opened: Opened, book: Callable[[], Rulebook], sundries: Sundries, *, changed: Callable[[], None]
+    opened: Opened, book: Callable[[], Rulebook], ring: KeyRing, sundries: Sundries, *, changed: Callable[[], None]
 ) -> Returns:
     """Make the desk for what comes back from PagerDuty; what it cannot place it asks the REST API for."""
 
     async def keys(incident: str) -> list[str]:
         return [one.key for one in await opened.rest.alert_keys(incident)]
+
+    async def leads() -> dict[str, str]:
+        found: dict[str, str] = {}
+        for name, integration in book().rules.integrations.items():
+            key = ring.find(integration.key_id)
+            hooked = await opened.rest.integration_of(key.routing_key) if key is not None else None
+            if hooked is not None:
+                found[name] = hooked.service
+        return found
 
     return Returns(
         opened.store,
@@ -303,6 +312,7 @@ def _returns(
         changed=changed,
         asks=lambda: book().rules.account.api,
         keys=keys,
+        leads=leads,
         rules=lambda: book().rules,
         metrics=sundries.metrics,
         log=sundries.log,

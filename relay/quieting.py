@@ -124,8 +124,10 @@ class Quieting(Rounds):
         left = Counter(self._left.get(page, {}))
         for watch in self._watches.values():
             left.update(watch.left.get(page, {}))
-        parts = [f"{silenced} of its alerts are silenced in Alertmanager while somebody has it"] if silenced else []
-        return "; ".join([*parts, *(f"{count} are not silenced: {why}" for why, count in left.items())])
+        parts = (
+            [f"{_are(silenced, ' of its alerts')} silenced in Alertmanager while somebody has it"] if silenced else []
+        )
+        return "; ".join([*parts, *(f"{_are(count)} not silenced: {why}" for why, count in left.items())])
 
     async def tick(self) -> None:
         """Visit the sources whose turn it is, and all of them when pages are new or no more."""
@@ -156,7 +158,7 @@ class Quieting(Rounds):
             members = await self._store.firing_members(page.id, MOST_ALERTS)
             if (more := page.firing + page.quiet - len(members)) > 0:
                 left[page.id][TOO_MANY] += more
-            for held in (one.alert for one in members):
+            for held in (one.alert for one in members if one.alert.sent is None):  # no Alertmanager knows an event
                 source = book.rules.sources.get(held.source)
                 if source is not None and source.alertmanager_urls and not held.ours:
                     found[held.source].append(Target(page, held, frozenset(labels_of(held).items())))
@@ -319,3 +321,7 @@ class Quieting(Rounds):
         )
         self._recall.forget(plan.groups)
         return plan
+
+
+def _are(count: int, of: str = "") -> str:
+    return f"{count}{of} {'is' if count == 1 else 'are'}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from typing import TypeVar
 
 from relay.alert import HOUR, MINUTE, Duration, Instant
 from relay.errors import RelayError
@@ -23,13 +24,21 @@ _AT_ONCE = 100
 _HOPELESS = ("not_found", "forbidden")
 """Answers that another try will not change."""
 
+T = TypeVar("T")
 Keys = Callable[[str], Awaitable[Sequence[str]]]
 """Asks for the dedup keys of an incident's alerts. Raises RelayError, which says in `reason` why it got no answer."""
+Leads = Callable[[], Awaitable[Mapping[str, str]]]
+"""Asks in which service the incidents of each integration are, by Integration.id. Raises RelayError as Keys does."""
 
 
 async def nobody_to_ask(incident: str) -> Sequence[str]:
     """Know of no incident: there is no token."""
     return ()
+
+
+async def nowhere() -> Mapping[str, str]:
+    """Know of no service: there is no token."""
+    return {}
 
 
 class Returns(Rounds):
@@ -43,12 +52,13 @@ class Returns(Rounds):
         changed: Callable[[], None],
         asks: Callable[[], bool] = lambda: False,
         keys: Keys = nobody_to_ask,
+        leads: Leads = nowhere,
         rules: Callable[[], RuleSet] | None = None,
         metrics: Metrics,
         log: Log,
     ) -> None:
         """`changed` is called when pages may have something to send by now, or later; `asks` says whether there is
-        somebody to ask for keys; `rules` are those that count, for what is counted of how people respond.
+        somebody to ask for `keys` and `leads`; `rules` are those that count, for what is counted of how people respond.
         """
         super().__init__("the desk for news from PagerDuty", metrics, log)
         self._store = store
@@ -56,6 +66,7 @@ class Returns(Rounds):
         self._changed = changed
         self._asks = asks
         self._keys = keys
+        self._leads = leads
         self._rules = rules
         self._services: dict[str, str] = {}
         """By Integration.id, the service that its incidents were seen in."""
@@ -90,16 +101,23 @@ class Returns(Rounds):
         while waiting := await self._store.waiting_news(_AT_ONCE):
             for news in waiting:
                 try:
-                    keys = await self._keys(news.incident)
+                    keys = await _asked(self._keys(news.incident), ())
+                    services = await self._seen_in(news.service) if keys else {}
                 except RelayError as error:
-                    if getattr(error, "reason", "") not in _HOPELESS:
-                        self._log.warning("PagerDuty was not asked about an incident", error=str(error))
-                        self._ask_at = self._clock() + ASK_AGAIN
-                        return
-                    keys = ()
+                    self._log.warning("PagerDuty was not asked about an incident", error=str(error))
+                    self._ask_at = self._clock() + ASK_AGAIN
+                    return
                 now = self._clock()
-                placed = await self._store.place_news(news, keys, now, self._judge(now), dict(self._services))
+                placed = await self._store.place_news(news, keys, now, self._judge(now), services)
                 self._tell(news, placed)
+
+    async def _seen_in(self, service: str) -> Mapping[str, str]:
+        """Say which integrations are known to be in a service, beside what was seen: of pages at several integrations
+        with one dedup key it says which is meant. Only for it: an open page may be at a key from before."""
+        if not service or service in self._services.values():
+            return dict(self._services)
+        leads = await _asked(self._leads(), {})
+        return {name: there for name, there in leads.items() if there == service} | self._services
 
     def _judge(self, now: Instant) -> Callable[[News, Page], Judged]:
         return partial(_judged, now)
@@ -122,6 +140,16 @@ class Returns(Rounds):
             self._services.update(_served(taken.pages, news.service))
         if taken.pages:
             self._changed()
+
+
+async def _asked(answer: Awaitable[T], nothing: T) -> T:
+    """Return what PagerDuty answers, `nothing` where another try will not change that it does not."""
+    try:
+        return await answer
+    except RelayError as error:
+        if getattr(error, "reason", "") not in _HOPELESS:
+            raise
+        return nothing
 
 
 def _judged(now: Instant, news: News, page: Page) -> Judged:

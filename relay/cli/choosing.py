@@ -16,10 +16,10 @@ def query(given: str) -> str:
     return "" if given.isalnum() and given.isupper() else given
 
 
-def choose(found: Iterable[Found], given: str, what: str) -> Found:
+def choose(found: Iterable[Found], given: str, what: str, look: str) -> Found:
     """Choose the one with this id, whole name or e-mail address, or the only one there is with these words.
 
-    Raises RestError (not_found) where there is none, or several.
+    Raises RestError (not_found) where there is none, and says where to `look`, or several.
     """
     kept = list(found)
     exact = [one for one in kept if given.lower() in (name.lower() for name in _names(one))]
@@ -27,7 +27,7 @@ def choose(found: Iterable[Found], given: str, what: str) -> Found:
     if len(chosen) == 1:
         return chosen[0]
     if not chosen:
-        raise RestError("not_found", f"there is no {what} {given!r} at PagerDuty")
+        raise RestError("not_found", f"there is no {what} {given!r} at PagerDuty: {look}")
     shown = ", ".join(f"{one.name} ({one.id})" for one in chosen[:_SHOWN])
     raise RestError("not_found", f"{given!r} may mean {len(chosen)} of them: {shown}; give the id")
 

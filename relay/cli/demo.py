@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -38,6 +38,8 @@ def demo(once: bool) -> None:
     """Start a PagerDuty sandbox and the relay, send an example alert, show the page that arrived, keep serving."""
     examples = _examples()
     _check_free(SANDBOX, RELAY)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal, too, must leave no program behind
+        signal.signal(number, _end)
     with ExitStack() as stack:
         storage = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pagerelay-demo-")))
         config, options = both_ways(examples / "relay.yml", storage, SANDBOX, RELAY)
@@ -64,16 +66,13 @@ def demo(once: bool) -> None:
         _show(alert)
         if once:
             return
-        resolve = body.with_name("critical-resolved.json")
-        click.echo("\nTry next:")
-        click.echo(f"  curl -s --data-binary @{resolve} {RELAY}/webhook      # it resolves")
-        click.echo(f"  {_command()} explain --relay.url={RELAY} {alert['dedup_key']}")
-        click.echo(
-            f"  open {SANDBOX}/                                # what PagerDuty would show: acknowledge it there,"
-        )
-        click.echo(f"  curl -s '{RELAY}/pages?dedup_key={alert['dedup_key']}' # and see here who did")
+        _show_more(examples, alert["dedup_key"])
         click.echo("\nServing until you press Ctrl-C.")
         _serve(programs)
+
+
+def _end(number: int, _frame: object) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 def both_ways(example: Path, folder: Path, sandbox: str, relay: str) -> tuple[Path, list[str]]:
@@ -167,6 +166,19 @@ def _show(alert: dict[str, Any]) -> None:
     click.echo("the page that arrived at PagerDuty (sandbox):")
     for name in ("summary", "severity", "status", "dedup_key"):
         click.echo(f"  {name:<10} {alert[name]}")
+
+
+def _show_more(examples: Path, dedup_key: str) -> None:
+    resolve, event = examples / "webhooks" / "critical-resolved.json", examples / "event.json"
+    click.echo("\nTry next:")
+    click.echo("  what PagerDuty would show; acknowledge it there:")
+    click.echo(f"    {SANDBOX}/")
+    click.echo("  why it paged, what became of it, and who has it:")
+    click.echo(f"    {_command()} explain --relay.url={RELAY} {dedup_key}")
+    click.echo("  Alertmanager says that it is over:")
+    click.echo(f"    curl -s --data-binary @{resolve} {RELAY}/webhook")
+    click.echo("  an event, as PagerDuty's own clients send them:")
+    click.echo(f"    curl -s -d @{event} {RELAY}/v2/enqueue")
 
 
 def _serve(programs: list["subprocess.Popen[bytes]"]) -> None:

@@ -14,6 +14,8 @@ from relay.pagerduty.records import Schedule, User, iso, plain
 from relay.pagerduty.rest import Rest
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_SCHEDULES = "`pagerelay pagerduty schedules list` shows them"
+_USERS = "give an id, an e-mail address or a name; `pagerelay pagerduty schedules list` shows who is in them"
 
 
 @click.group()
@@ -55,8 +57,8 @@ def override(
     begins, ends = _times(start, end, length)
 
     async def act(rest: Rest) -> tuple[Schedule, User]:
-        found = choose(await rest.schedules(named=query(schedule)), schedule, "schedule")
-        person = choose(await rest.users(named=query(user)), user, "user")
+        found = choose(await rest.schedules(named=query(schedule)), schedule, "schedule", _SCHEDULES)
+        person = choose(await rest.users(named=query(user)), user, "user", _USERS)
         await rest.override(found.id, person.id, begins, ends)
         return found, person
 

@@ -16,6 +16,7 @@ from relay.pagerduty.rest import Rest, RestError
 from relay.secret import Secret
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_POLICIES = "`pagerelay pagerduty services list` shows those that services have"
 
 
 @click.group()
@@ -67,7 +68,7 @@ def create(
     descriptor = _opened(key_file) if key_file else None
 
     async def act(rest: Rest) -> tuple[Service, Secret]:
-        chosen = choose(await rest.policies(named=query(policy)), policy, "escalation policy")
+        chosen = choose(await rest.policies(named=query(policy)), policy, "escalation policy", _POLICIES)
         made = await rest.create_service(name, chosen.id, description)
         complain(f"service {made.name} ({made.id}) made, with escalation policy {chosen.name}")
         try:

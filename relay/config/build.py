@@ -78,7 +78,7 @@ def build(
     account, account_secrets = read_account(config, problems, secrets)
     if config.route is not None:
         check_quieting(config.route, config, problems, webhooks=account.webhooks)
-    virtual = read_virtual_keys(config.sources, problems, secrets)
+    virtual = read_virtual_keys(config.sources, problems, secrets, {key.routing_key for key in cast.keys.values()})
     return Built(
         root,
         cast,

@@ -57,7 +57,7 @@ def http_url(text: str) -> str:
     except ValueError as error:
         raise ValueError(f"not a URL: {error}") from None
     if parts.scheme not in ("http", "https"):
-        raise ValueError(f"unsupported scheme {go_quote(parts.scheme)} for URL")
+        raise ValueError(f"unsupported scheme {go_quote(parts.scheme)} for URL: it begins with http:// or https://")
     if not parts.hostname or "{" in parts.netloc or any(character.isspace() for character in text):
         raise ValueError("missing host for URL")
     if "@" in parts.netloc:

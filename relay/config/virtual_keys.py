@@ -1,6 +1,6 @@
 """Virtual routing keys: what senders of Events API events show in place of a real key of PagerDuty's."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from relay.config import schema
@@ -13,6 +13,11 @@ from relay.secret import Secret
 LENGTH = 32
 """Characters of a routing key; clients check it (developer.pagerduty.com/docs/events-api-v2/trigger-events)."""
 
+_REAL = (
+    "is the routing key of a receiver as well: whoever sends with it counts as this source, and holds a key of "
+    "PagerDuty's. Better a key that only the relay knows: `openssl rand -hex 16` makes one"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class VirtualKey:
@@ -23,9 +28,9 @@ class VirtualKey:
 
 
 def read_virtual_keys(
-    specs: Sequence[schema.Source], problems: Problems, secrets: SecretReader
+    specs: Sequence[schema.Source], problems: Problems, secrets: SecretReader, real: Collection[Secret] = ()
 ) -> tuple[VirtualKey, ...]:
-    """Read every virtual key; what is wrong is reported, and one that two sources have."""
+    """Read every virtual key; what is wrong is reported, one that two sources have, and one that is a receiver's."""
     owners: dict[Secret, str] = {}
     for path, key, source in _given(specs, secrets):
         if fault := key_fault(key.reveal()):
@@ -33,6 +38,8 @@ def read_virtual_keys(
         elif owners.setdefault(key, source) != source:
             message = f"is a routing key of source {go_quote(owners[key])} as well: it could not be told who speaks"
             problems.error(path, message)
+        elif key in real:
+            problems.warn(path, _REAL)
     return tuple(VirtualKey(key, source) for key, source in owners.items())
 
 

@@ -72,7 +72,7 @@ async def enqueue(request: web.Request) -> web.StreamResponse:
 
 async def incidents_page(request: web.Request) -> web.Response:
     """Show open and past incidents to people."""
-    return _html(screens.incidents(request.app[SANDBOX]))
+    return _html(screens.incidents(request.app[SANDBOX], request.app[COURIER].told))
 
 
 async def incident_page(request: web.Request) -> web.Response:

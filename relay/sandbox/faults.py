@@ -74,6 +74,12 @@ class WebhookFault(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkno
     count: int | None = None
     """How many webhooks it befalls; none: until cleared."""
 
+    @property
+    def words(self) -> str:
+        """Say it in a few words, for people."""
+        shown = msgspec.to_builtins(self)
+        return " ".join(f"{name}={shown[name]}" for name in shown if name != "count")
+
 
 class Faults:
     """The faults in force, oldest first; the first that matches a request befalls it."""

@@ -1,22 +1,26 @@
 """The stand-in's two screens: all incidents, and one of them about as PagerDuty would show it."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import jinja2
 
 from relay.sandbox.incident import Incident
-from relay.sandbox.state import Sandbox
+from relay.sandbox.state import CHANGE_PATH, Sandbox
 
 _SHOWN = 100
+_WEBHOOKS = 20
 
 
-def incidents(sandbox: Sandbox) -> str:
-    """Return the page of open and past incidents and the last requests."""
+def incidents(sandbox: Sandbox, webhooks: Sequence[Mapping[str, Any]] = ()) -> str:
+    """Return the page of open and past incidents, the last requests, and what became of the last webhooks."""
     known = sandbox.incidents.all
     open_ = [incident for incident in reversed(known) if incident.open]
     past = sorted((incident for incident in known if not incident.open), key=_ended, reverse=True)
+    subscriptions = tuple(sandbox.subscriptions)
     return _PAGES.get_template("incidents.html").render(
         now=sandbox.now(),
         open=open_[:_SHOWN],
@@ -25,7 +29,12 @@ def incidents(sandbox: Sandbox) -> str:
         past_count=len(past),
         users=sandbox.account.users,
         requests=sandbox.requests[: -_SHOWN - 1 : -1],
+        change_path=CHANGE_PATH,
         faults=[(fault, sandbox.shown_fault(fault)) for fault in sandbox.faults.listed()],
+        webhook_faults=sandbox.webhook_faults.listed(),
+        webhooks=webhooks[: -_WEBHOOKS - 1 : -1],
+        urls={one.id: one.url for one in subscriptions},
+        off=[one for one in subscriptions if not one.enabled(sandbox.now()) and one.disabled_until is not None],
     )
 
 

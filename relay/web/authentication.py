@@ -24,6 +24,8 @@ from relay.web.routing_keys import Whose
 
 CHALLENGES = ('Basic realm="pagerelay", charset="UTF-8"', 'Bearer realm="pagerelay"')
 _REFUSED = {door: f"{door} refused" for door in ("sender", "event", "reader", "operator")}
+_WHY = {"event": "no source and no receiver has its routing key"}
+"""For the log, where the kind of a refusal would not say it."""
 _OFTEN = 3
 """Refusals in a row of an address that was let in before, after which somebody must know."""
 _PATIENT = 10
@@ -63,7 +65,7 @@ class UnknownKey(RelayError):
     kind = "wrong"
 
     def __init__(self) -> None:
-        super().__init__("Invalid routing key")
+        super().__init__("Invalid routing key: no source and no receiver of this relay has it")
 
 
 class OtherSource(RelayError):
@@ -268,7 +270,9 @@ class Doorkeeper:
         peer, now = _peer(request), time.monotonic()
         self._doors.metrics.auth_failed(door, kind)
         if self._told.worth_saying((peer, door, kind, named), time.monotonic_ns() // 1000):
-            self._doors.log.warning(_REFUSED[door], why=kind, source=named, path=request.path, peer=peer)
+            self._doors.log.warning(
+                _REFUSED[door], why=_WHY.get(door, kind), source=named, path=request.path, peer=peer
+            )
         address = self._address(peer)
         place = door, self._listed(named)
         address.in_a_row[place] = address.in_a_row.get(place, 0) + 1

@@ -95,7 +95,7 @@ class PagerDutyWebhook:
     def _refused(self, request: web.Request, error: RelayError) -> web.Response:
         what = _REFUSALS.get(error.status_hint, "unreadable")
         self._doors.metrics.returned(what)
-        if self._said.worth_saying((request.remote, what), time.monotonic_ns() // 1000):
+        if self._said.worth_saying((request.remote, what, _signs(request)), time.monotonic_ns() // 1000):
             self._doors.log.warning("webhook of PagerDuty refused", error=str(error), peer=request.remote or "")
         return replies.failed(error.status_hint, str(error))
 
@@ -103,8 +103,12 @@ class PagerDutyWebhook:
 _REFUSALS = {403: "unsigned", 404: "off", 413: "too_large"}
 
 
+def _signs(request: web.Request) -> bool:
+    return SIGNATURE in request.headers
+
+
 def _unsigned(request: web.Request) -> str:
-    if SIGNATURE not in request.headers:
+    if not _signs(request):
         return f"it bears no {SIGNATURE}: only PagerDuty's V3 webhooks are taken here"
     return (
         f"no v1 signature in {SIGNATURE} fits a secret in pagerduty.webhook_secret_files: was the subscription made "

@@ -125,6 +125,8 @@ class Senders:
                 self._bodies.done(body)
         except (Unauthenticated, OtherSource, UnknownKey) as error:
             source, reply = self._known(source), _unauthenticated(error, speech)
+            if isinstance(error, UnknownKey):  # its client may show the status alone
+                self._keep_sample(error, body, source, request)
         except Exception as error:  # whatever it is: the sender must come again, and a person must read of it
             reply = self._refuse(error, source, speech)
             if isinstance(error, BadBody | Oversized):
@@ -189,7 +191,9 @@ class Senders:
         """Name a source in metrics as the path does only where the file lists it: else the name is anybody's."""
         return source if source in self._doors.sources() else ""
 
-    def _keep_sample(self, error: BadBody | Oversized, body: bytes, source: str, request: web.Request) -> None:
+    def _keep_sample(
+        self, error: BadBody | Oversized | UnknownKey, body: bytes, source: str, request: web.Request
+    ) -> None:
         start = body or (error.start if isinstance(error, Oversized) else b"")
         shown = _SECRET_LIKE.sub("<secret>", clean(start[: 4 * _SAMPLE].decode("utf-8", "replace")))[:_SAMPLE]
         at = moment(self._doors.clock()).isoformat()

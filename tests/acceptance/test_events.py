@@ -76,7 +76,8 @@ def test_a_key_that_was_rotated_counts_after_a_reload(scene: Scene, relay: Relay
     (scene.folder / "ci.key").write_text(fresh + "\n")
     assert relay.reload().status == 200
 
-    assert send(relay, "resolve", "k").json["errors"] == ["Invalid routing key"]
+    (error,) = send(relay, "resolve", "k").json["errors"]
+    assert error.startswith("Invalid routing key: ")
     taken(relay, "resolve", "k", key=fresh)
     scene.shows()
 

@@ -75,7 +75,7 @@ def test_what_a_person_has_is_silenced_until_somebody_closes_it(scene: Scene) ->
     )
     (alert,) = call("GET", f"{alertmanager.url}/api/v2/alerts").json
     assert alert["status"]["silencedBy"] == [silence["id"]]
-    silenced = "1 of its alerts are silenced in Alertmanager"
+    silenced = "1 of its alerts is silenced in Alertmanager"
     wait_for(lambda: silenced in page(relay)["why"], "the page says so")
     assert relay.metric("pagerelay_time_to_acknowledge_seconds_count", receiver="team") == 1
 

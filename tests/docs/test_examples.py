@@ -14,10 +14,12 @@ import yaml
 from relay.alert import fingerprint_of
 from relay.config import load
 from relay.config.schema import PagerDuty, Route, Section
+from relay.ingress import pagerduty
 from relay.ingress.alertmanager import parse
 from relay.metrics import Metrics
 from relay.rules.classify import classify
 from relay.rules.rulebook import Rulebook
+from relay.web.routing_keys import RoutingKeys, Whose
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "config" / "relay.yml"
@@ -224,3 +226,10 @@ def test_the_compose_file_mounts_files_that_are_there_and_the_secrets_the_config
     assert all((EXAMPLES / name).is_file() for name in files)
     assert set(compose["services"]["pagerelay"]["secrets"]) == set(compose["secrets"])
     assert set(compose["secrets"]) == set(re.findall(r"/run/secrets/([\w-]+)", SHIPPED.read_text()))
+
+
+def test_the_example_event_pages_the_platform_team_of_the_example_configuration() -> None:
+    loaded = load(EXAMPLES / "relay.yml", {})
+    event = pagerduty.read((EXAMPLES / "event.json").read_bytes())
+
+    assert RoutingKeys(lambda: loaded).find(event.routing_key.reveal()) == Whose("", "platform")

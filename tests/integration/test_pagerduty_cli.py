@@ -288,8 +288,16 @@ def test_an_override_changes_who_would_be_paged(config: Path) -> None:
     ("words", "exit_code", "says"),
     [
         (["Primary", "e", "--for", "1h"], 1, "may mean 3 of them"),
-        (["Primary", "nobody@example.com", "--for", "1h"], 1, "there is no user"),
-        (["Tertiary", "Anna", "--for", "1h"], 1, "there is no schedule"),
+        (
+            ["Primary", "nobody@example.com", "--for", "1h"],
+            1,
+            "there is no user 'nobody@example.com' at PagerDuty: give an id",
+        ),
+        (
+            ["Tertiary", "Anna", "--for", "1h"],
+            1,
+            "there is no schedule 'Tertiary' at PagerDuty: `pagerelay pagerduty schedules list`",
+        ),
         (["Primary", "Anna"], 2, "how long, or until when"),
         (["Primary", "Anna", "--for", "2 hours"], 2, "not a valid duration"),
         (["Primary", "Anna", "--end", "2026-11-23T18:00:00"], 2, "write it with its zone"),
@@ -346,7 +354,9 @@ def test_a_service_that_cannot_be_made_leaves_no_file_and_no_service(
 
     assert [done.exit_code for done in (nobody, taken, there)] == [1, 1, 1]
     assert not left
-    assert "there is no escalation policy 'Nix'" in nobody.output
+    assert (
+        "there is no escalation policy 'Nix' at PagerDuty: `pagerelay pagerduty services list` shows" in nobody.output
+    )
     assert "Name has already been taken" in taken.output
     assert "cannot write" in there.output
     assert file.read_text() == "another key"

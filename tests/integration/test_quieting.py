@@ -31,6 +31,7 @@ pytestmark = pytest.mark.skipif(
     reason="!! NOT TESTED with a real Alertmanager, there is none here",
 )
 
+VIRTUAL = "c1" * 16
 DISK, OTHER = labels("Disk"), labels("Other")
 
 
@@ -160,7 +161,8 @@ async def stage(folder: Path, replicas: int = 2, **route: Any) -> AsyncIterator[
             server = await stack.enter_async_context(TestServer(app, host="127.0.0.1"))
             replica.url = str(server.make_url("")).rstrip("/")
             scene.replicas += (replica,)
-        source = {"name": "prod", "repeat_interval": "1h", "alertmanager_url": [one.url for one in scene.replicas]}
+        urls = [one.url for one in scene.replicas]
+        source = {"name": "prod", "repeat_interval": "1h", "alertmanager_url": urls, "routing_keys": [VIRTUAL]}
         said = {"sources": [source], "pagerduty": {"webhook_secrets": [SECRET]}}
         routes = {"on_acknowledge": "silence", **route}
         scene.relay = await stack.enter_async_context(open_relay(folder, config(top=said, **routes)))
@@ -360,7 +362,7 @@ async def test_only_so_many_alerts_are_silenced_and_the_page_says_so(
         await scene.acknowledged()
 
         assert len(scene.silences()) == 2
-        assert "; 1 are not silenced: only 100 alerts of a page are" in scene.quieting.of(await number(scene, "Disk"))
+        assert "; 1 is not silenced: only 100 alerts of a page are" in scene.quieting.of(await number(scene, "Disk"))
 
 
 async def test_without_the_setting_nothing_is_silenced(tmp_path: Path) -> None:
@@ -370,6 +372,18 @@ async def test_without_the_setting_nothing_is_silenced(tmp_path: Path) -> None:
 
         assert scene.silences() == []
         assert (await scene.relay.page("Disk"))["acknowledged_by"]
+
+
+async def test_what_came_as_an_event_is_silenced_nowhere(tmp_path: Path) -> None:
+    async with stage(tmp_path, replicas=1) as scene:
+        payload = {"summary": "disk full", "source": "a", "severity": "critical", "class": "Disk"}
+        await scene.relay.event("trigger", "by-event", key=VIRTUAL, payload=payload)
+        await scene.relay.settle()
+        await scene.pagerduty.tells()
+        await scene.acknowledged("by-event")
+
+        assert scene.silences() == []
+        assert scene.quieting.of(await number(scene, "by-event")) == ""
 
 
 async def test_what_an_automation_acknowledged_is_not_silenced(tmp_path: Path) -> None:
@@ -389,7 +403,7 @@ async def test_trouble_is_said_once_and_the_page_tells_of_it(tmp_path: Path) -> 
 
         assert len(scene.said("silences in Alertmanager cannot be looked after")) == 1
         why = scene.quieting.of(await number(scene, "Disk"))
-        assert why.startswith("1 are not silenced: 127.0.0.1:")
+        assert why.startswith("1 is not silenced: 127.0.0.1:")
         assert why.endswith(": HTTP 502")
 
         scene.replicas[0].down = False

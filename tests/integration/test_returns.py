@@ -514,6 +514,24 @@ async def test_of_two_pages_with_one_key_that_of_the_incidents_service_is_meant(
         assert {page["incident"] for page in pages} == {incident.id for incident in found.values()}
 
 
+async def test_of_two_pages_with_one_key_the_rest_api_says_whose_service_it_is(tmp_path: Path) -> None:
+    """Nothing was heard of a or b before: their services are known to nobody but PagerDuty."""
+    routes = [{"matchers": ["team=both"], "receiver": "b", "continue": True}, {"receiver": "a"}]
+    async with open_relay(tmp_path, taking(api=True) | {"route": {**taking()["route"], "routes": routes}}) as relay:
+        pagerduty = PagerDuty(relay, key=False)
+        await relay.post(fires("Also", "critical", team="both"))
+        await pagerduty.tells()
+        await relay.settle()
+        first, second = relay.sandbox.incidents.all
+        relay.sandbox.incidents.acknowledge(first, pagerduty.anna)
+        await pagerduty.tells()
+        await relay.settle()
+        pages = (await relay._get("/api/v1/pages?dedup_key=Also"))["pages"]
+
+        assert {page["incident"] for page in pages} == {first.id, second.id}
+        assert {page["incident"]: page["acknowledged_by"] for page in pages} == {first.id: "Anna Adler", second.id: ""}
+
+
 async def test_what_is_kept_of_a_page_is_bounded(tmp_path: Path) -> None:
     async with open_relay(tmp_path, taking()) as relay:
         pagerduty = PagerDuty(relay)

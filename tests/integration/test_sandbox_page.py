@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.integration.sandboxed import ANNA, BEN, KEY, stand
+from tests.integration.sandboxed import ANNA, BEN, KEY, stand, told
 
 
 async def test_the_list_offers_to_acknowledge_and_resolve_as_who_is_assigned() -> None:
@@ -30,6 +30,33 @@ async def test_the_list_offers_to_acknowledge_and_resolve_as_who_is_assigned() -
     assert incident["acknowledgements"][0]["acknowledger"]["summary"] == "Anna Adler"
     assert (">Acknowledge<" in before, ">Acknowledge<" in after, ">Resolve<" in after) == (True, False, True)
     assert "<script" not in before
+
+
+async def test_the_list_shows_change_events_by_what_they_say() -> None:
+    async with stand() as here:
+        change = {"routing_key": KEY, "payload": {"summary": "Deployed <api> 2.5.0"}}
+        await here.client.post("/v2/change/enqueue", json=change)
+        page = await (await here.client.get("/")).text()
+
+    assert "<td>changed</td><td>change</td>" in page
+    assert "Deployed &lt;api&gt; 2.5.0" in page
+
+
+async def test_the_list_shows_what_became_of_webhooks_and_who_gets_none_any_more() -> None:
+    async with told() as (here, receiver):
+        receiver.answers = [403, 403, 403]
+        for name in "abc":
+            await here.event(dedup_key=name)
+        await receiver.got(3)
+        while any(each["state"] == "waiting" for each in await here.webhooks()):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.005)
+        await here.spoil(lose=True, event_type="incident.resolved", count=2)
+        page = await (await here.client.get("/")).text()
+
+    assert page.count("<td>incident.triggered</td>") == 3
+    assert (page.count("<td>dropped</td>"), page.count("<td>403</td>")) == (3, 3)
+    assert "are switched off until" in page
+    assert "lose=True event_type=incident.resolved</span>, 2 more" in page
 
 
 async def test_an_incidents_page_offers_what_can_be_done_and_shows_who_did_what() -> None:

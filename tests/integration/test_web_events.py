@@ -248,11 +248,21 @@ async def test_refused_events_are_shown_without_their_keys(house: House) -> None
     await knock(house, TRIGGER | {"routing_key": typo})
     await knock(house, f"routing_key={typo}&event_action=trigger".encode())
     await knock(house, f"{{'routing_key': '{typo}'}}".encode())
+    await knock(house, TRIGGER | {"routing_key": f"{typo}f"})
 
     found = await house.get("/api/v1/refused")
 
-    assert len(found["refused"]) == 3
+    assert len(found["refused"]) == 4
+    assert found["refused"][0]["error"] == "Invalid routing key: no source and no receiver of this relay has it"
+    assert found["refused"][0]["start"].endswith('"severity": "critical"}}'), "what identifies its sender"
     assert typo not in json.dumps(found)
+
+
+async def test_the_log_says_that_it_was_the_routing_key(house: House) -> None:
+    await knock(house, TRIGGER | {"routing_key": "0" * 32})
+
+    (line,) = [line for line in house.log if "event refused" in line]
+    assert 'why="no source and no receiver has its routing key"' in line
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])

@@ -110,6 +110,15 @@ async def test_a_forger_fills_no_log(house: House) -> None:
     assert counted(house, "unsigned") == 50
 
 
+async def test_a_wrong_secret_is_told_also_where_somebody_had_knocked_without_any(house: House) -> None:
+    await post(house, BODY, {})
+    await post(house, BODY, FORGED["another secret"])
+
+    said = [line for line in house.log if "webhook of PagerDuty refused" in line]
+    assert ["bears no X-PagerDuty-Signature" in line for line in said] == [True, False]
+    assert "fits a secret in pagerduty.webhook_secret_files" in said[1]
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"null", b'{"event": 1}', BODY[: len(BODY) // 2]])
 async def test_what_is_signed_and_can_not_be_read_is_refused(house: House, body: bytes) -> None:
     status, answer = await post(house, body)

@@ -268,6 +268,15 @@ class Relay:
             raise Unknown(f"there is no incident {incident}")
         return [alert.dedup_key for alert in found.alerts]
 
+    async def leads(self) -> dict[str, str]:
+        """Say in which service each integration's incidents are, as PagerDuty's REST API does."""
+        found: dict[str, str] = {}
+        for name, integration in self.book.rules.integrations.items():
+            hook = self.sandbox.account.integration(self.keys[integration.key_id].routing_key.reveal())
+            if hook is not None:
+                found[name] = hook.service.id
+        return found
+
     async def _disturb(self) -> None:
         if self.restless:
             await self.restart()
@@ -391,6 +400,7 @@ class Relay:
             changed=self.dispatcher.wake,
             asks=lambda: self.book.rules.account.api,
             keys=self.keys_of,
+            leads=self.leads,
             rules=lambda: self.book.rules,
             metrics=metrics,
             log=log,

@@ -110,7 +110,7 @@ route: {receiver: r}
 
 def test_every_error_of_a_file_is_told_at_once_with_its_place(tmp_path: Path) -> None:
     assert errors(tmp_path, EVERYTHING_WRONG) == [
-        '1:25: global.pagerduty_url: unsupported scheme "ftp" for URL',
+        '1:25: global.pagerduty_url: unsupported scheme "ftp" for URL: it begins with http:// or https://',
         '1:34: global.smtp_fro: unknown field "smtp_fro"; did you mean "smtp_from"?',
         "2:1: route: root route must specify a default receiver",
         '3:3: route.receivr: unknown field "receivr"; did you mean "receiver"?',

@@ -289,3 +289,30 @@ def test_nothing_of_all_this_is_warned_about(tmp_path: Path) -> None:
     )
 
     assert warnings(tmp_path, whole) == []
+
+
+SILENCES = "pagerduty: {webhook_secrets: [a-secret-of-24-characters]}\nsources: "
+
+
+@pytest.mark.parametrize(
+    ("sources", "told"),
+    [
+        ("[{name: am, alertmanager_url: 'http://am:9093'}]", ""),
+        ("[{name: am}]", "nothing is silenced: no source names its alertmanager_url"),
+        (f"[{{name: ci, routing_keys: [{'a' * 32}]}}]", "nothing is silenced: no source names its alertmanager_url"),
+        (
+            "[{name: am, native_keys: true, alertmanager_url: 'http://am:9093'}, {name: other, native_keys: false}]",
+            "alerts of these sources are not silenced, they name no alertmanager_url: other",
+        ),
+        (
+            "[{name: am, native_keys: true, alertmanager_url: 'http://am:9093'}, "
+            f"{{name: ci, native_keys: false, routing_keys: [{'a' * 32}]}}]",
+            "",
+        ),
+    ],
+    ids=["named", "untold", "events alone", "one untold", "one of events"],
+)
+def test_whose_alerts_are_not_silenced_on_acknowledge_is_told(tmp_path: Path, sources: str, told: str) -> None:
+    found = warnings(tmp_path, text("on_acknowledge: silence", SILENCES + sources))
+
+    assert [one.partition("route.on_acknowledge: ")[2] for one in found] == ([told] if told else [])

@@ -73,3 +73,11 @@ def test_a_key_is_32_letters_and_digits_and_one_sources(tmp_path: Path) -> None:
         'sources[1].routing_keys[0]: is a routing key of source "a" as well: it could not be told who speaks',
     ]
     assert "too-short" not in "".join(found)
+
+
+def test_a_receivers_key_that_a_source_has_as_well_is_told(tmp_path: Path) -> None:
+    text_ = paging(f"routing_key: {A}", rest=f"sources:\n- {{name: ci, routing_keys: [{A}, {B}]}}\n")
+
+    (told,) = warnings(tmp_path, text_)
+    assert "sources[0].routing_keys[0]: is the routing key of a receiver as well" in told
+    assert A not in told
