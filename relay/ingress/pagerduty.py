@@ -6,10 +6,12 @@ needs no payload and may bring a blank one, links and images that cannot be show
 texts. What only decorates a page never keeps it from being one.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -129,6 +131,13 @@ def message(incoming: Incoming, source: str, receiver: str, dedup_key: str, now:
     return WebhookMessage(source, "", receiver, alert.status.value, (alert,), incoming.digest)
 
 
+def about(incoming: Incoming, source: str) -> Incoming:
+    """Say of an event that it is about what another sender triggered."""
+    whose = f"source {source}" if source else "a receiver's own key"
+    words = f"its sender has nothing open under this dedup key: it is about what came with {whose}"
+    return replace(incoming, notes=(*incoming.notes, Step("page", words)))
+
+
 def _raw(alert: Alert, incoming: Incoming) -> bytes:
     """Write the alert in Alertmanager's v4 form, with the event it came as beside it."""
     stated: dict[str, Any] = {
@@ -240,6 +249,8 @@ def object_of(body: bytes, notes: list[Step]) -> Mapping[str, Any]:
 
 
 def _decoded(body: bytes, notes: list[Step]) -> object:
+    if _LARGE_NUMBER.search(body):
+        return _with_large_numbers(body, notes)
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -250,8 +261,59 @@ def _decoded(body: bytes, notes: list[Step]) -> object:
         event = msgspec.json.decode(mended)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise malformed(mended, error, _REMEDY) from None
-    notes.append(note("characters that are not UTF-8, or may not stand in JSON, were replaced"))
+    notes.append(_MENDED)
     return event
+
+
+_MENDED = note("characters that are not UTF-8, or may not stand in JSON, were replaced")
+
+
+_LARGE_NUMBER = re.compile(rb"[0-9]{19}|[0-9][eE]\+?[0-9]{3}")
+"""What may be a number that only a text can hold; or it stands in a text itself, and nothing comes of it."""
+_LARGEST_NUMBER = 2**63 - 1
+
+
+def _with_large_numbers(body: bytes, notes: list[Step]) -> object:
+    """Decode what has numbers that not everything between here and PagerDuty can hold: they stay as texts."""
+    large: list[str] = []
+
+    def whole(text: str) -> int | str:
+        if len(text) > 20 or abs(int(text)) > _LARGEST_NUMBER:
+            large.append(text)
+            return text
+        return int(text)
+
+    def fraction(text: str) -> float | str:
+        number = float(text)
+        if not isfinite(number):
+            large.append(text)
+            return text
+        return number
+
+    mended = salvage.mend(body)
+    try:
+        event = json.loads(mended, parse_int=whole, parse_float=fraction, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(mended, error) from None
+    if mended != body:
+        notes.append(_MENDED)
+    if large:
+        notes.append(note("numbers too large for most programs were written as text"))
+    return event
+
+
+def _unreadable(body: bytes, error: Exception) -> BadBody:
+    """Say where a body stops being JSON, in the words that are used of any other."""
+    try:
+        msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as found:
+        if not isinstance(found, msgspec.ValidationError):
+            return malformed(body, found, _REMEDY)
+    return BadBody(f"not JSON: {error}; {_REMEDY}", "malformed")
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no number in JSON")
 
 
 def _too_deep(value: object) -> bool:
