@@ -243,6 +243,14 @@ class Desk:
         if loud and not fired:
             self.pages[page.id] = replace(page, joined_since=True)
 
+    def wanted_again(self, alert: int) -> None:
+        """An event that fires was triggered again: that is no repeat by the hour, its sender means it. Where its page
+        was closed elsewhere it pages at once, as it would at PagerDuty."""
+        for member in self._members.get(alert, {}).values():
+            page = self.pages[member.page]
+            if member.firing and not member.suppressions and page.elsewhere_at:
+                self.write(replace(page, joined_since=True))
+
     def follow(self, member: Member) -> None:
         """Let a page do as the route says that brings a member by now, though nothing of the member has changed."""
         if member.suppressions:
