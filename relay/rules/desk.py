@@ -316,7 +316,8 @@ class Desk:
         """Return the next page of a chain, making it if need be."""
         if page.successor is not None and page.successor in self.pages:
             return self.pages[page.successor]
-        fresh = after(page)
+        sent = any(rows[page.id].said for rows in self._members.values() if page.id in rows)
+        fresh = after(page, sent=sent)
         self.pages[fresh.id] = fresh
         self.pages[page.id] = replace(page, successor=fresh.id)
         self._touch(page.id, changed=False)
