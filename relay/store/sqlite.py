@@ -36,7 +36,7 @@ from relay.store.connect import Rescued
 from relay.store.firing import Firing, read_firing
 from relay.store.heard import Heard
 from relay.store.keeping import Keep
-from relay.store.ledger import read_ledger, stir
+from relay.store.ledger import firing_events, read_ledger, stir
 from relay.store.opening import Opening, identity
 from relay.store.queries import query
 from relay.store.reader import Reader
@@ -343,6 +343,13 @@ class SqliteStore:
     async def pages_by_keys(self, dedup_keys: Collection[str]) -> list[Page]:
         """Read the pages with these dedup keys, in all integrations."""
         return await self._people.ask(lambda db: reconciling.pages_by_keys(db, dedup_keys))
+
+    async def firing_events(self, dedup_key: str, integrations: Collection[str]) -> list[Held]:
+        """List the alerts that came as events and fire in pages with this dedup key, or in those linked to them.
+
+        Of these integrations; none named: of all.
+        """
+        return await self._people.ask(lambda db: firing_events(db, dedup_key, integrations))
 
     async def firing_among(self, alerts: Collection[int]) -> set[int]:
         """Say which of these alerts fire."""
