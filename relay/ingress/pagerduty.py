@@ -233,12 +233,19 @@ def text_of(value: object, name: str, notes: list[Step]) -> str:
 # What is wrong with it
 
 
-def object_of(body: bytes, notes: list[Step]) -> Mapping[str, Any]:
-    """Read an event as it stands, mended where that is possible. Raises InvalidEvent."""
+LARGEST_NUMBER = 2**63 - 1
+"""What everything between here and PagerDuty can hold."""
+
+
+def object_of(body: bytes, notes: list[Step], largest: int = LARGEST_NUMBER) -> Mapping[str, Any]:
+    """Read an event as it stands, mended where that is possible; whole numbers beyond `largest` stay as texts.
+
+    Raises InvalidEvent.
+    """
     body = without_mark(body)
     try:
         refuse_foreign(body, _REMEDY)
-        event = _decoded(body, notes)
+        event = _decoded(body, notes, largest)
     except BadBody as error:
         raise InvalidEvent(f"JSON parse error: {error}", reason=error.reason) from None
     if not isinstance(event, dict):
@@ -248,9 +255,9 @@ def object_of(body: bytes, notes: list[Step]) -> Mapping[str, Any]:
     return event
 
 
-def _decoded(body: bytes, notes: list[Step]) -> object:
+def _decoded(body: bytes, notes: list[Step], largest: int) -> object:
     if _LARGE_NUMBER.search(body):
-        return _with_large_numbers(body, notes)
+        return _with_large_numbers(body, notes, largest)
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -270,15 +277,16 @@ _MENDED = note("characters that are not UTF-8, or may not stand in JSON, were re
 
 _LARGE_NUMBER = re.compile(rb"[0-9]{19}|[0-9][eE]\+?[0-9]{3}")
 """What may be a number that only a text can hold; or it stands in a text itself, and nothing comes of it."""
-_LARGEST_NUMBER = 2**63 - 1
+_MOST_DIGITS = 4_000
+"""Python reads no more."""
 
 
-def _with_large_numbers(body: bytes, notes: list[Step]) -> object:
-    """Decode what has numbers that not everything between here and PagerDuty can hold: they stay as texts."""
+def _with_large_numbers(body: bytes, notes: list[Step], largest: int) -> object:
+    """Decode what may have numbers that are too large: they stay as texts."""
     large: list[str] = []
 
     def whole(text: str) -> int | str:
-        if len(text) > 20 or abs(int(text)) > _LARGEST_NUMBER:
+        if len(text) > _MOST_DIGITS or abs(int(text)) > largest:
             large.append(text)
             return text
         return int(text)

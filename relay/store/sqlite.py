@@ -279,9 +279,9 @@ class SqliteStore:
         """Give up change events that were accepted before then; return how many, by integration."""
         return await self._write(lambda db: changes.give_up(db, before))
 
-    async def shed_changes(self, most: int) -> Counter[str]:
-        """Drop the oldest where more than `most` wait; return how many, by integration."""
-        return await self._write(lambda db: changes.shed(db, most))
+    async def shed_changes(self, most: int, most_bytes: int) -> Counter[str]:
+        """Drop the oldest where more than `most` wait, or so many bytes; return how many, by integration."""
+        return await self._write(lambda db: changes.shed(db, most, most_bytes))
 
     async def changes_clock_back(self, now: Instant, latest: Instant) -> None:
         """Let change events be due now that were to wait beyond `latest`."""
