@@ -21,6 +21,10 @@ from relay.store import ChangeHead, ChangeInHand
 
 MOST = 10_000
 """Change events that may wait; beyond it the oldest are dropped."""
+MOST_BYTES = 128 * 1024 * 1024
+"""Of all that wait: what explains a page must not fill the disk that keeps it."""
+_COUNTED = 8 * 1024 * 1024
+"""Bytes that may come before what waits is weighed again."""
 GIVEN_UP: Duration = DAY
 """A change event that could not be sent for so long is of no use any more."""
 _FIRST: Duration = 5 * SECOND
@@ -49,7 +53,7 @@ class Keeper(Protocol):
 
     async def give_changes_up(self, before: Instant) -> Counter[str]: ...
 
-    async def shed_changes(self, most: int) -> Counter[str]: ...
+    async def shed_changes(self, most: int, most_bytes: int) -> Counter[str]: ...
 
     async def changes_clock_back(self, now: Instant, latest: Instant) -> None: ...
 
@@ -99,6 +103,8 @@ class Changes(Rounds):
         self._calls: dict[str, asyncio.Task[bool]] = {}
         """What is under way, by integration."""
         self._soon: asyncio.TimerHandle | None = None
+        self._came = _COUNTED
+        """Bytes that came since what waits was weighed last; nobody knows what a start finds."""
 
     # What comes in
 
@@ -124,6 +130,7 @@ class Changes(Rounds):
         """Take in that change events were written that wait to be sent."""
         for change in changes:
             self._metrics.change(self._named(change.integration), "accepted")
+            self._came += len(change.event)
         if self._soon is None:  # a flood of them is one round
             self._soon = asyncio.get_running_loop().call_later(_BREATH, self._begin)
 
@@ -171,8 +178,10 @@ class Changes(Rounds):
         return min((max(head.due_at - now, _LOOK) for head in heads), default=TICK)
 
     async def _bound(self, heads: Collection[ChangeHead], now: Instant) -> None:
-        if sum(head.waiting for head in heads) > MOST:
-            self._count(await self._store.shed_changes(MOST), "dropped", f"more than {MOST:,} change events wait")
+        if sum(head.waiting for head in heads) > MOST or self._came >= _COUNTED:
+            self._came = 0
+            because = f"more than {MOST:,} change events wait, or {MOST_BYTES >> 20} MiB of them"
+            self._count(await self._store.shed_changes(MOST, MOST_BYTES), "dropped", because)
         if any(head.oldest < now - GIVEN_UP for head in heads):
             gone = await self._store.give_changes_up(now - GIVEN_UP)
             self._count(gone, "given_up", "change events could not be sent for a day")

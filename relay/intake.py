@@ -20,10 +20,10 @@ from relay.metrics import Metrics
 from relay.recall import Group, Known, Recall
 from relay.rollcall import RollCall
 from relay.rules.acknowledging import asked
-from relay.rules.classify import Classifier, Draft
+from relay.rules.classify import Classifier, Draft, event_key
 from relay.rules.heartbeats import kept_alive
 from relay.rules.judge import absent, judge
-from relay.rules.ledger import Changed, Ledger, Lookup, Plan
+from relay.rules.ledger import Changed, Held, Ledger, Lookup, Plan
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import NO_SILENCES, Silences
 from relay.rules.storms import StormBegins
@@ -44,6 +44,8 @@ class Keeper(Protocol):
     """What the intake asks of a store."""
 
     async def keep(self, lookup: Lookup, judge: Callable[[Ledger], Plan]) -> Plan: ...
+
+    async def firing_events(self, dedup_key: str, integrations: Collection[str]) -> Sequence[Held]: ...
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -143,21 +145,43 @@ class Intake:
         body = source, receiver, incoming.digest
         key = incoming.dedup_key or self._minted.get(body) or str(uuid.uuid4())
         try:
-            for _ in range(_ATTEMPTS):
-                message = pagerduty.message(incoming, source, receiver, key, self._clock())
-                try:
-                    if incoming.action is Action.ACKNOWLEDGE:
-                        accepted = await self._acknowledged(message)
-                    else:
-                        accepted = await self._kept(message, (source, ""), None)
-                except _Overtaken:
-                    continue
-                self._minted.pop(body, None)
-                return msgspec.structs.replace(accepted, dedup_key=key)
+            accepted = await self._event(incoming, source, receiver, key)
+            if incoming.action is not Action.TRIGGER:
+                alone = not accepted.outcomes.get(Verdict.NOTHING_OPEN)
+                for name, whose in await self._namesakes(source, receiver, key, gone=alone):
+                    accepted = await self._event(pagerduty.about(incoming, name), name, whose, key)
         except StoreError:
             self._mint(body, key)  # it may be paged by now: when it comes again it must be the same page
             raise
+        self._minted.pop(body, None)
+        return msgspec.structs.replace(accepted, dedup_key=key)
+
+    async def _event(self, incoming: pagerduty.Incoming, source: str, receiver: str, key: str) -> Accepted:
+        for _ in range(_ATTEMPTS):
+            message = pagerduty.message(incoming, source, receiver, key, self._clock())
+            try:
+                if incoming.action is Action.ACKNOWLEDGE:
+                    return await self._acknowledged(message)
+                return await self._kept(message, (source, ""), None)
+            except _Overtaken:
+                continue
         raise NotTaken("the configuration kept changing while the event was judged; send it again")
+
+    async def _namesakes(self, source: str, receiver: str, key: str, *, gone: bool) -> list[tuple[str, str]]:
+        """Find by whom else an event that fires was sent under a dedup key: (source, receiver whose key it came with).
+
+        For PagerDuty it is the same incident: its sender had another name or key before. `gone`: only those that the
+        configuration does not name any more, who can end nothing themselves.
+        """
+        rules = self.book.rules
+        named = rules.receivers.get(receiver)
+        integrations = {target.integration for target in named.targets} if named is not None else ()
+        found = await self._store.firing_events(event_key(source, key, self.book), integrations)
+        sent = [(one.source, one.sent) for one in found if one.sent is not None]
+        others = {(name, what.receiver): None for name, what in sent if what.dedup_key == key}
+        others.pop((source, receiver), None)
+        named_still = {one for one in others if (one[1] in rules.receivers if one[1] else one[0] in rules.sources)}
+        return [one for one in others if not gone or one not in named_still]
 
     def _mint(self, body: tuple[str, str, bytes], key: str) -> None:
         self._minted[body] = key

@@ -63,6 +63,8 @@ class Dressing:
         try:
             rendered = await self._renderer.render([self._job(claim, book) for claim in claims])
         except Exception as error:  # whatever it is: a page that cannot be dressed goes as it is
+            if len(claims) > 1:  # and spoils no other
+                return [one for claim in claims for one in await self.dress([claim], book)]
             self._log.error("rendering failed, pages go out plain", error=traceback.format_exc())
             rendered = [_undressed(claim, type(error).__name__) for claim in claims]
         seconds = (self._steady() - began) / SECOND / len(claims)

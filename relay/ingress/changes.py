@@ -28,6 +28,8 @@ from relay.secret import Secret
 
 # An address of any scheme, without blanks and in ASCII; others are made of that if they are http or https.
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
+_ANY_NUMBER = 10**4_000
+"""A change event is passed on as it is written: whole numbers stay numbers, however large."""
 _TEXTS = ("summary", "source", "timestamp")
 
 
@@ -46,7 +48,7 @@ class IncomingChange:
 def read(body: bytes) -> IncomingChange:
     """Read one change event. Raises InvalidEvent, and nothing else, for one that can never work."""
     notes: list[Step] = []
-    event = object_of(body, notes)
+    event = object_of(body, notes, _ANY_NUMBER)
     errors = [*key_faults(event), *_payload_faults(event)]
     if errors:
         raise InvalidEvent(*errors)

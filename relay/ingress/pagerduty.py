@@ -6,10 +6,12 @@ needs no payload and may bring a blank one, links and images that cannot be show
 texts. What only decorates a page never keeps it from being one.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -129,6 +131,13 @@ def message(incoming: Incoming, source: str, receiver: str, dedup_key: str, now:
     return WebhookMessage(source, "", receiver, alert.status.value, (alert,), incoming.digest)
 
 
+def about(incoming: Incoming, source: str) -> Incoming:
+    """Say of an event that it is about what another sender triggered."""
+    whose = f"source {source}" if source else "a receiver's own key"
+    words = f"its sender has nothing open under this dedup key: it is about what came with {whose}"
+    return replace(incoming, notes=(*incoming.notes, Step("page", words)))
+
+
 def _raw(alert: Alert, incoming: Incoming) -> bytes:
     """Write the alert in Alertmanager's v4 form, with the event it came as beside it."""
     stated: dict[str, Any] = {
@@ -224,12 +233,19 @@ def text_of(value: object, name: str, notes: list[Step]) -> str:
 # What is wrong with it
 
 
-def object_of(body: bytes, notes: list[Step]) -> Mapping[str, Any]:
-    """Read an event as it stands, mended where that is possible. Raises InvalidEvent."""
+LARGEST_NUMBER = 2**63 - 1
+"""What everything between here and PagerDuty can hold."""
+
+
+def object_of(body: bytes, notes: list[Step], largest: int = LARGEST_NUMBER) -> Mapping[str, Any]:
+    """Read an event as it stands, mended where that is possible; whole numbers beyond `largest` stay as texts.
+
+    Raises InvalidEvent.
+    """
     body = without_mark(body)
     try:
         refuse_foreign(body, _REMEDY)
-        event = _decoded(body, notes)
+        event = _decoded(body, notes, largest)
     except BadBody as error:
         raise InvalidEvent(f"JSON parse error: {error}", reason=error.reason) from None
     if not isinstance(event, dict):
@@ -239,7 +255,9 @@ def object_of(body: bytes, notes: list[Step]) -> Mapping[str, Any]:
     return event
 
 
-def _decoded(body: bytes, notes: list[Step]) -> object:
+def _decoded(body: bytes, notes: list[Step], largest: int) -> object:
+    if _LARGE_NUMBER.search(body):
+        return _with_large_numbers(body, notes, largest)
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -250,8 +268,60 @@ def _decoded(body: bytes, notes: list[Step]) -> object:
         event = msgspec.json.decode(mended)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise malformed(mended, error, _REMEDY) from None
-    notes.append(note("characters that are not UTF-8, or may not stand in JSON, were replaced"))
+    notes.append(_MENDED)
     return event
+
+
+_MENDED = note("characters that are not UTF-8, or may not stand in JSON, were replaced")
+
+
+_LARGE_NUMBER = re.compile(rb"[0-9]{19}|[0-9][eE]\+?[0-9]{3}")
+"""What may be a number that only a text can hold; or it stands in a text itself, and nothing comes of it."""
+_MOST_DIGITS = 4_000
+"""Python reads no more."""
+
+
+def _with_large_numbers(body: bytes, notes: list[Step], largest: int) -> object:
+    """Decode what may have numbers that are too large: they stay as texts."""
+    large: list[str] = []
+
+    def whole(text: str) -> int | str:
+        if len(text) > _MOST_DIGITS or abs(int(text)) > largest:
+            large.append(text)
+            return text
+        return int(text)
+
+    def fraction(text: str) -> float | str:
+        number = float(text)
+        if not isfinite(number):
+            large.append(text)
+            return text
+        return number
+
+    mended = salvage.mend(body)
+    try:
+        event = json.loads(mended, parse_int=whole, parse_float=fraction, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(mended, error) from None
+    if mended != body:
+        notes.append(_MENDED)
+    if large:
+        notes.append(note("numbers too large for most programs were written as text"))
+    return event
+
+
+def _unreadable(body: bytes, error: Exception) -> BadBody:
+    """Say where a body stops being JSON, in the words that are used of any other."""
+    try:
+        msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as found:
+        if not isinstance(found, msgspec.ValidationError):
+            return malformed(body, found, _REMEDY)
+    return BadBody(f"not JSON: {error}; {_REMEDY}", "malformed")
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no number in JSON")
 
 
 def _too_deep(value: object) -> bool:

@@ -19,11 +19,11 @@ def asked(alert: Alert, ledger: Ledger, now: Instant, book: Rulebook) -> Plan:
     desk = Desk(ledger, book, now)
     pages = [desk.pages[member.page] for member in desk.memberships(alert.id) if member.firing]
     for page in pages:
-        if not page.storm:
+        if _can_be(page):
             desk.write(replace(page, ack_asked_at=now))
     desk.transition()
     steps = tuple(_says(page) for page in pages) or (_NOTHING,)
-    verdict = Verdict.ACKNOWLEDGES if any(not page.storm for page in pages) else Verdict.NOTHING_OPEN
+    verdict = Verdict.ACKNOWLEDGES if any(_can_be(page) for page in pages) else Verdict.NOTHING_OPEN
     held = ledger.alerts.get(alert.id)
     name = read(held.raw).labels.get("alertname", "") if held is not None else ""
     shown = tuple(short_id(page.id) for page in pages)
@@ -32,9 +32,15 @@ def asked(alert: Alert, ledger: Ledger, now: Instant, book: Rulebook) -> Plan:
     return replace(desk.plan(), record=record, decisions=(told,), groups=groups_of([held]))
 
 
+def _can_be(page: Page) -> bool:
+    return not page.storm and page.delivered is not State.ELSEWHERE
+
+
 def _says(page: Page) -> Step:
     if page.storm:
         words = f"it stands in storm page {short_id(page.id)}, which is not acknowledged for one of its alerts"
+    elif page.delivered is State.ELSEWHERE:
+        words = "its incident was closed at PagerDuty: there is nothing to acknowledge until it opens again"
     elif page.ack_sent_at:
         words = "its page was acknowledged at PagerDuty before"
     elif page.delivered is State.OPEN:

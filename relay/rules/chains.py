@@ -1,4 +1,7 @@
-"""Linked pages: the first one carries the dedup key itself, those that take its members over `/2`, `/3` ..."""
+"""Linked pages: the first one carries the dedup key itself, those that take its members over `/2`, `/3` ...
+
+Where senders of events give the keys it is `/linked-2`, `/linked-3` ..., which none of them gives by itself.
+"""
 
 from collections.abc import Mapping
 from hashlib import sha256
@@ -28,10 +31,10 @@ def first(place: Placement, source: str, alertmanager_url: str) -> Page:
     )
 
 
-def after(page: Page) -> Page:
-    """Make the page that follows another; nothing fires in it yet."""
-    base = page.dedup_key.rsplit("/", 1)[0] if page.seq > 1 else page.dedup_key
-    key = linked_key(base, page.seq + 1)
+def after(page: Page, *, sent: bool) -> Page:
+    """Make the page that follows another; nothing fires in it yet. `sent`: senders of events name it as they like."""
+    base, _, last = page.dedup_key.rpartition("/") if page.seq > 1 else (page.dedup_key, "", "")
+    key = linked_key(base, page.seq + 1, sent=sent or last.startswith(_LINKED))
     return Page(
         id=stable_id(page.integration, key),
         integration=page.integration,
@@ -60,9 +63,17 @@ def chain(base: Page, pages: Mapping[int, Page]) -> list[Page]:
     return found
 
 
-def linked_key(base: str, seq: int) -> str:
-    """Return the dedup key of the seq-th page of a chain: `base`, `base/2`, `base/3` ...; never over 255."""
+_LINKED = "linked-"
+"""Before the number where a sender of events gave the key: it may have given one as `base/2` too."""
+
+
+def linked_key(base: str, seq: int, *, sent: bool = False) -> str:
+    """Return the dedup key of the seq-th page of a chain: `base`, `base/2`, `base/3` ...; never over 255.
+
+    `sent`: `base/linked-2` ..., since `base/2` may be another event of the same sender.
+    """
     if seq == 1:
         return base
-    key = f"{base}/{seq}"
-    return key if len(key) <= 255 else f"{base[:180]}-{sha256(base.encode()).hexdigest()}/{seq}"
+    end = f"/{_LINKED}{seq}" if sent else f"/{seq}"
+    key = f"{base}{end}"
+    return key if len(key) <= 255 else f"{base[:170]}-{sha256(base.encode()).hexdigest()}{end}"

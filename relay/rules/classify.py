@@ -158,9 +158,7 @@ class Classifier:
         """Return ((dedup key, group key), group labels, a reason if the route's own key came out empty)."""
         note = None
         if alert.sent is not None:  # the sender's key is the page's, whatever the route groups by
-            namespace = self._book.rules.event_namespace(alert.source)
-            given = alert.sent.dedup_key
-            return (dedup_key(namespace, given) if namespace else given, given), {}, None
+            return (event_key(alert.source, alert.sent.dedup_key, self._book), alert.sent.dedup_key), {}, None
         if route.dedup_key is not None:
             own = route.dedup_key.evaluate(alert.labels, alert.source, route.receiver, alert.fingerprint)
             if own:
@@ -217,6 +215,12 @@ class Classifier:
             if entry.placements
         ]
         return self._entries[min(ranked)[2]] if ranked else None
+
+
+def event_key(source: str, given: str, book: Rulebook) -> str:
+    """Return the dedup key of the page of a source's event: as it was given, unless others could send the same one."""
+    namespace = book.rules.event_namespace(source)
+    return dedup_key(namespace, given) if namespace else given
 
 
 def _by_its_key(receiver: str, route: Route) -> Step:

@@ -47,7 +47,7 @@ def start(page: Page, now: Instant, book: Rulebook, timeout: Duration) -> Starte
     firing, acknowledged = page.sent_firing, page.acknowledged or page.acknowledging
     if action is Action.TRIGGER and (opened is None or page.delivered not in (State.OPEN, State.UNKNOWN_TRIGGER)):
         opened, shown, firing, acknowledged = page.severity, None, page.firing, False
-        if page.ack_sent_at:  # that was another incident
+        if page.ack_sent_at or page.delivered is State.ELSEWHERE:  # that was another incident
             page = replace(page, ack_asked_at=0, ack_sent_at=0)
         page = opening(page, now)  # PagerDuty may confirm it before it answers
     started = replace(

@@ -243,6 +243,14 @@ class Desk:
         if loud and not fired:
             self.pages[page.id] = replace(page, joined_since=True)
 
+    def wanted_again(self, alert: int) -> None:
+        """An event that fires was triggered again: that is no repeat by the hour, its sender means it. Where its page
+        was closed elsewhere it pages at once, as it would at PagerDuty."""
+        for member in self._members.get(alert, {}).values():
+            page = self.pages[member.page]
+            if member.firing and not member.suppressions and page.elsewhere_at:
+                self.write(replace(page, joined_since=True))
+
     def follow(self, member: Member) -> None:
         """Let a page do as the route says that brings a member by now, though nothing of the member has changed."""
         if member.suppressions:
@@ -308,7 +316,8 @@ class Desk:
         """Return the next page of a chain, making it if need be."""
         if page.successor is not None and page.successor in self.pages:
             return self.pages[page.successor]
-        fresh = after(page)
+        sent = any(rows[page.id].said for rows in self._members.values() if page.id in rows)
+        fresh = after(page, sent=sent)
         self.pages[fresh.id] = fresh
         self.pages[page.id] = replace(page, successor=fresh.id)
         self._touch(page.id, changed=False)

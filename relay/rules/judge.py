@@ -102,6 +102,7 @@ def _joined(finding: _Finding, desk: Desk) -> _Finding:
     entry = finding.entry
     if entry.alert.sent is not None and not finding.fresh and (before := _fires_in(entry, desk)):
         settle_in(entry, desk)  # what names it is its key: all else it says may have changed
+        desk.wanted_again(entry.id)
         now = _fires_in(entry, desk)
         return finding._replace(verdict=Verdict.REPEATS if now == before else Verdict.JOINS, pages=now)
     joins = [desk.join(entry, place) for place in entry.placements]

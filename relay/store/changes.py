@@ -91,9 +91,10 @@ def give_up(db: Connection, before: Instant) -> Counter[str]:
     return Counter(one for (one,) in db.execute(query("changes", "give_up"), (before,)).fetchall())
 
 
-def shed(db: Connection, most: int) -> Counter[str]:
-    """Drop the oldest of more than `most`; return how many, by integration."""
-    return Counter(one for (one,) in db.execute(query("changes", "shed"), (most,)).fetchall())
+def shed(db: Connection, most: int, most_bytes: int) -> Counter[str]:
+    """Drop the oldest of more than `most`, or of so many bytes; return how many, by integration."""
+    bounds = {"most": most, "bytes": most_bytes}
+    return Counter(one for (one,) in db.execute(query("changes", "shed"), bounds).fetchall())
 
 
 def clock_back(db: Connection, now: Instant, latest: Instant) -> None:

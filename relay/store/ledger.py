@@ -6,7 +6,7 @@ from operator import attrgetter
 from sqlite3 import Connection
 from types import MappingProxyType
 
-from relay.alert import Instant
+from relay.alert import Instant, stable_id
 from relay.page import Member, Page
 from relay.rules.ledger import Held, Inhibitor, Ledger, Link, Lookup, Plan, Recorded, Role
 from relay.store import changes, codec
@@ -41,6 +41,19 @@ def read_page(db: Connection, page: int) -> Page | None:
     """Read one page; None if there is none."""
     rows = _rows(db, "pages_by_id", (page,))
     return codec.page(rows[0]) if rows else None
+
+
+def firing_events(db: Connection, dedup_key: str, integrations: Collection[str]) -> list[Held]:
+    """Read the alerts that came as events and fire in pages with this dedup key, or in those linked to them.
+
+    Of these integrations; none named: of all.
+    """
+    rows = db.execute(query("acts", "pages_of_key"), (stable_id(dedup_key),)).fetchall()
+    pages = [page for page in map(codec.page, rows) if page.dedup_key == dedup_key]
+    chains = _chains(db, {page.id for page in pages if not integrations or page.integration in integrations})
+    members = [codec.member(row) for row in _rows(db, "members_by_page", tuple(chains))]
+    alerts = read_alerts(db, {member.alert for member in members if member.firing})
+    return [alert for alert in alerts if alert.firing and alert.sent is not None]
 
 
 def write_plan(db: Connection, plan: Plan, before: Mapping[int, Page]) -> None:

@@ -36,7 +36,7 @@ from relay.store.connect import Rescued
 from relay.store.firing import Firing, read_firing
 from relay.store.heard import Heard
 from relay.store.keeping import Keep
-from relay.store.ledger import read_ledger, stir
+from relay.store.ledger import firing_events, read_ledger, stir
 from relay.store.opening import Opening, identity
 from relay.store.queries import query
 from relay.store.reader import Reader
@@ -279,9 +279,9 @@ class SqliteStore:
         """Give up change events that were accepted before then; return how many, by integration."""
         return await self._write(lambda db: changes.give_up(db, before))
 
-    async def shed_changes(self, most: int) -> Counter[str]:
-        """Drop the oldest where more than `most` wait; return how many, by integration."""
-        return await self._write(lambda db: changes.shed(db, most))
+    async def shed_changes(self, most: int, most_bytes: int) -> Counter[str]:
+        """Drop the oldest where more than `most` wait, or so many bytes; return how many, by integration."""
+        return await self._write(lambda db: changes.shed(db, most, most_bytes))
 
     async def changes_clock_back(self, now: Instant, latest: Instant) -> None:
         """Let change events be due now that were to wait beyond `latest`."""
@@ -343,6 +343,13 @@ class SqliteStore:
     async def pages_by_keys(self, dedup_keys: Collection[str]) -> list[Page]:
         """Read the pages with these dedup keys, in all integrations."""
         return await self._people.ask(lambda db: reconciling.pages_by_keys(db, dedup_keys))
+
+    async def firing_events(self, dedup_key: str, integrations: Collection[str]) -> list[Held]:
+        """List the alerts that came as events and fire in pages with this dedup key, or in those linked to them.
+
+        Of these integrations; none named: of all.
+        """
+        return await self._people.ask(lambda db: firing_events(db, dedup_key, integrations))
 
     async def firing_among(self, alerts: Collection[int]) -> set[int]:
         """Say which of these alerts fire."""

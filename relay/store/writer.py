@@ -118,6 +118,8 @@ class Writer:
                 db, seconds, failed = None, 0.0, True
                 self.trouble = str(_worded(error))
                 self._opening.failed(error)
+                if _is_held(error):
+                    self._take_all(batch)  # they waited as long: each would wait so long again, one after the other
                 _fail(batch, error)
             self._began = None
             if seconds and self.on_commit is not None:
@@ -166,6 +168,10 @@ class Writer:
         alerts = batch[-1].alerts
         while alerts < _ALERTS_TOGETHER and self._more(batch):
             alerts += batch[-1].alerts
+
+    def _take_all(self, batch: list[_Request]) -> None:
+        while (request := self._requests.take()) is not None:
+            batch.append(request)
 
     def _more(self, batch: list[_Request]) -> bool:
         """Take one more request that waits, if there is one and the batch has room."""
@@ -256,6 +262,11 @@ def _attempt(db: sqlite3.Connection, request: _Request) -> None:
 def _fail(batch: list[_Request], error: Exception) -> None:
     for request in batch:
         request.error = request.error or _worded(error)
+
+
+def _is_held(error: Exception) -> bool:
+    """Say whether somebody else holds the store, for as long as one waits for it."""
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _worded(error: Exception) -> Exception:

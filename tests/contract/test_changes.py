@@ -1,6 +1,7 @@
 """What every store must do with change events: none lost, in order, and known as called after a start."""
 
 import asyncio
+import json
 
 from relay.alert import HOUR, MINUTE, SECOND
 from relay.page import Lane
@@ -86,10 +87,18 @@ async def test_calls_of_the_last_minutes_are_listed_with_those_for_pages(store: 
 async def test_the_oldest_are_dropped_or_given_up_and_counted(store: SqliteStore) -> None:
     await store.add_changes([*some("one", 3), *some("two", 2, NOON + HOUR)])
 
-    assert await store.shed_changes(4) == {"one": 1}
+    assert await store.shed_changes(4, 10**9) == {"one": 1}
     assert await store.give_changes_up(NOON + HOUR) == {"one": 2}
     assert {name: head.waiting for name, head in (await store.change_heads()).items()} == {"two": 2}
-    assert await store.shed_changes(4) == {}
+    assert await store.shed_changes(4, 10**9) == {}
+
+
+async def test_the_oldest_of_too_many_bytes_are_dropped(store: SqliteStore) -> None:
+    large = [Changed("one", NOON + at, json.dumps({"payload": {"summary": "x" * 1_000}}).encode()) for at in range(3)]
+    await store.add_changes([*large, *some("two", 2)])
+
+    assert await store.shed_changes(10, 1_500) == {"one": 2}
+    assert await store.shed_changes(10, 1_500) == {}
 
 
 async def test_a_clock_that_was_set_back_holds_none_back(store: SqliteStore) -> None:

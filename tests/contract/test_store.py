@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from relay.alert import Instant
+from relay.alert import Instant, Sent
 from relay.decision import Decision, Step, Verdict
 from relay.errors import StoreError
 from relay.event import Action, Severity
@@ -825,6 +825,24 @@ async def test_a_dedup_key_names_one_page_for_each_integration(store: SqliteStor
     await store.keep(Lookup(), write(Plan(pages=(*both, page("else")))))
 
     assert await store.page_ids("same") == sorted(one.id for one in both)
+
+
+async def test_events_that_fire_are_found_by_their_dedup_key_and_where_their_pages_moved_on(store: SqliteStore) -> None:
+    moved_on, there = page("key", successor=page("key/linked-2").id), page("key", integration="other")
+    heir = page("key/linked-2")
+    one, other, over, posted = (alert(name, sent=Sent("key", "", 1)) for name in ("one", "other", "over", "posted"))
+    over, posted = replace(over, firing=False), replace(posted, sent=None)
+    members = (member(heir, one, home=moved_on.id), member(there, other), member(there, over), member(there, posted))
+    plan = Plan(alerts=(one, other, over, posted), pages=(moved_on, heir, there), members=members)
+    await store.keep(Lookup(), write(plan))
+
+    async def found(*integrations: str) -> set[int]:
+        return {held.id for held in await store.firing_events("key", integrations)}
+
+    assert await found() == {one.id, other.id}
+    assert await found("other") == {other.id}
+    assert await found(moved_on.integration) == {one.id}
+    assert await store.firing_events("key/2", ()) == []
 
 
 counted: st.SearchStrategy[dict[str, Any]] = st.builds(

@@ -1,7 +1,7 @@
 """A ledger in memory that keeps plans as the store does, and refuses every row that the store could not write."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from msgspec.structs import replace
 
@@ -27,6 +27,13 @@ class Memory:
         _check(plan)
         self._write(plan)
         return plan
+
+    async def firing_events(self, dedup_key: str, integrations: Collection[str]) -> list[Held]:
+        """List the events that fire under a dedup key."""
+        named = [one for one in self._pages.values() if one.dedup_key == dedup_key]
+        chains = self._chains(one.id for one in named if not integrations or one.integration in integrations)
+        alerts = {member.alert for page in chains for member in self._of_page[page].values() if member.firing}
+        return [one for one in map(self._alerts.__getitem__, alerts) if one.firing and one.sent is not None]
 
     def full(self) -> bool:
         """Say whether it is time to begin anew, with everything that remembers this ledger."""

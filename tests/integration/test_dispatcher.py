@@ -5,7 +5,7 @@ import contextlib
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from relay.pagerduty.events import EventSender
 from relay.recall import Recall
 from relay.rendering import Renderer, read_sources
 from relay.rules.rulebook import Rulebook
+from relay.rules.ruleset import Texts
+from relay.rules.view import PageView
 from relay.sandbox.app import SANDBOX, make_app
 from relay.sandbox.faults import Fault
 from relay.sandbox.state import Sandbox, Settings
@@ -311,3 +313,26 @@ async def test_a_connection_that_breaks_costs_at_most_one_extra_call(tmp_path: P
 
         assert len(relay.sandbox.open_alerts) == 1
         assert len(relay.sandbox.past_alerts) == 0
+
+
+async def test_a_page_that_cannot_be_rendered_takes_no_other_ones_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together: list[int] = []
+    render = Renderer.render
+
+    async def fails(self: Renderer, jobs: Sequence[tuple[PageView, Texts]]) -> list[Rendered]:
+        together.append(len(jobs))
+        if any("Bad" in view.group_key for view, _ in jobs):
+            raise OverflowError
+        return await render(self, jobs)
+
+    monkeypatch.setattr(Renderer, "render", fails)
+    async with works(tmp_path) as it:
+        named = [{"status": "firing", "labels": {"alertname": name}} for name in ("Good", "Bad", "Better")]
+        await it.intake.accept(json.dumps({"version": "4", "groupKey": "g", "alerts": named}).encode(), "")
+        await it.until(all_open(3))
+        shown = {one.latest["payload"]["summary"] for one in it.sandbox.open_alerts}
+
+    assert max(together) > 1
+    assert len([one for one in shown if "OverflowError" in one]) == 1

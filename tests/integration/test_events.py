@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from relay.alert import SECOND
 from relay.sandbox.faults import Fault
-from tests.integration.timelapse import KEY, Relay, config, hours, minutes, open_relay
+from tests.integration.pagerduty_news import SECRET, PagerDuty
+from tests.integration.timelapse import KEY, NOON, Relay, config, hours, minutes, open_relay
 
 CI, BATCH = "c1" * 16, "ba" * 16
 """Virtual keys."""
@@ -410,3 +412,143 @@ async def test_explain_says_what_would_become_of_an_event(tmp_path: Path) -> Non
             "class": "disk",
             "event_source": "db1",
         }
+
+
+def renamed(*, receiver: str = "a", source: str = "ci") -> dict[str, Any]:
+    """The same house, where the one receiver or the one source has another name."""
+    told = house()
+    told["receivers"][0]["name"] = told["route"]["receiver"] = receiver
+    told["sources"][0]["name"] = source
+    return told
+
+
+@RESTLESS
+@pytest.mark.parametrize(
+    ("after", "before", "then"),
+    [
+        (renamed(receiver="platform"), KEY, KEY),
+        (renamed(source="jenkins"), CI, CI),
+        (house(), KEY, CI),
+        (house(), CI, KEY),
+    ],
+    ids=["receiver renamed", "source renamed", "from a real key to a virtual one", "and back"],
+)
+async def test_an_event_is_acknowledged_and_resolved_by_who_had_another_name_or_key_when_it_fired(
+    tmp_path: Path, after: dict[str, Any], before: str, then: str, restless: bool
+) -> None:
+    async with open_relay(tmp_path, house(), restless=restless) as relay:
+        await relay.event("trigger", "k", key=before, payload=payload())
+        await relay.reload(after)
+        await relay.wait(10)
+        await relay.event("acknowledge", "k", key=then)
+        await relay.wait(10)
+        assert relay.open_alerts == {"k": "acknowledged"}
+        await relay.event("resolve", "k", key=then)
+        told = await last(relay)
+        await relay.wait(10)
+
+        assert relay.sent() == ["0 s trigger k critical", "10 s acknowledge k", "20 s resolve k"]
+        assert told["verdict"] == "resolves"
+        assert told["steps"][0].startswith("its sender has nothing open under this dedup key: it is about what came")
+
+
+async def test_a_resolve_ends_what_its_sender_fired_under_a_name_that_is_gone(tmp_path: Path) -> None:
+    async with open_relay(tmp_path, house()) as relay:
+        await relay.event("trigger", "k", key=KEY, payload=payload())
+        await relay.reload(renamed(receiver="platform"))
+        await relay.wait(10)
+        await relay.event("trigger", "k", key=KEY, payload=payload())
+        await relay.wait(10)
+        await relay.event("resolve", "k", key=KEY)
+        await relay.wait(10)
+
+        assert relay.open_alerts == {}
+
+
+async def test_a_resolve_ends_nothing_of_a_receiver_whose_key_it_does_not_bear(tmp_path: Path) -> None:
+    async with open_relay(tmp_path, house()) as relay:
+        await relay.event("trigger", "k", key=KEY, payload=payload())
+        await relay.event("resolve", "k", key=B)
+        await relay.wait(10)
+
+        assert relay.open_alerts == {"k": "triggered"}
+
+
+@RESTLESS
+async def test_a_key_that_looks_like_a_linked_one_is_an_alert_of_its_own(tmp_path: Path, restless: bool) -> None:
+    async with open_relay(tmp_path, house(), restless=restless) as relay:
+        await relay.event("trigger", "disk", key=CI, payload=payload("warning"))
+        await relay.event("trigger", "disk/2", key=CI, payload=payload("warning"))
+        await relay.wait(10)
+        await relay.event("trigger", "disk", key=CI, payload=payload("critical"))
+        await relay.wait(10)
+        assert relay.open_alerts == {"disk/linked-2": "triggered", "disk/2": "triggered"}
+        await relay.event("resolve", "disk", key=CI)
+        await relay.wait(10)
+
+        assert relay.open_alerts == {"disk/2": "triggered"}
+
+
+async def test_each_link_of_an_events_chain_is_named_alike(tmp_path: Path) -> None:
+    async with open_relay(tmp_path, house(regroup={"worse_severity": True})) as relay:
+        for severity in ("info", "warning", "error", "critical"):
+            await relay.event("trigger", "k", key=CI, payload=payload(severity))
+            await relay.wait(10)
+
+        assert relay.open_alerts == {"k/linked-4": "triggered"}
+
+
+def closable() -> dict[str, Any]:
+    return house(top={"pagerduty": {"webhook_secrets": [SECRET]}})
+
+
+@RESTLESS
+async def test_an_event_that_is_triggered_again_after_a_person_closed_it_pages_at_once(
+    tmp_path: Path, restless: bool
+) -> None:
+    async with open_relay(tmp_path, closable(), restless=restless) as relay:
+        pagerduty = PagerDuty(relay)
+        await relay.event("trigger", "k", key=CI, payload=payload())
+        await pagerduty.tells()
+        await relay.wait(60)
+        pagerduty.resolves("k")
+        await pagerduty.tells()
+        await relay.wait(60)
+        await relay.event("trigger", "k", key=CI, payload=payload())
+        await relay.wait(60)
+
+        assert relay.sent() == ["0 s trigger k critical", "120 s trigger k critical"]
+        assert relay.open_alerts == {"k": "triggered"}
+
+
+@pytest.mark.parametrize("asked", [30, 90], ids=["before it was closed", "after it was closed"])
+async def test_an_acknowledgement_is_of_the_incident_that_was_open_when_it_was_asked_for(
+    tmp_path: Path, asked: int
+) -> None:
+    async with open_relay(tmp_path, closable()) as relay:
+        pagerduty = PagerDuty(relay)
+        await relay.event("trigger", "k", key=CI, payload=payload())
+        await pagerduty.tells()
+        for at in sorted((asked, 60)):
+            await relay.wait(at - (relay.now - NOON) / SECOND)
+            if at == asked:
+                relay.sandbox.faults.add(Fault(status=503, action="acknowledge"))
+                await relay.event("acknowledge", "k", key=CI)
+            else:
+                pagerduty.resolves("k")
+                await pagerduty.tells()
+        relay.sandbox.faults.clear()
+        await relay.event("trigger", "k", key=CI, payload=payload())
+        await relay.wait(minutes(5))
+
+        assert relay.open_alerts == {"k": "triggered"}
+
+
+async def test_a_number_that_is_too_large_costs_no_page_its_words(tmp_path: Path) -> None:
+    async with open_relay(tmp_path, house()) as relay:
+        large = payload(custom_details={"order": 10**40, "bytes": 2**63, "count": 2**53})
+        await relay.event("trigger", "k", key=CI, payload=large)
+
+        shown = relay.sandbox.open_alerts[0].latest["payload"]
+        assert shown["summary"] == "disk full on db1"
+        assert shown["custom_details"] == {"order": str(10**40), "bytes": str(2**63), "count": 2**53}

@@ -194,3 +194,28 @@ def test_now_stands_for_a_time_nobody_gave() -> None:
     given_ = pagerduty.parse(body(payload=PAYLOAD | {"timestamp": "2026-11-23T12:00:00Z"}), "ci", now=NOW)
     assert moment(given_.alerts[0].starts_at).isoformat() == "2026-11-23T12:00:00+00:00"
     assert instant(moment(NOW)) == NOW
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "9" * 5_000, "9" * 20, str(-(2**63) - 1), str(2**63)])
+def test_a_number_that_few_programs_can_hold_stays_as_text(number: str) -> None:
+    written = body(payload=PAYLOAD | {"custom_details": {"n": 7654321}}).replace(b"7654321", number.encode())
+
+    found = pagerduty.read(written)
+
+    assert found.event["payload"]["custom_details"] == {"n": number}
+    assert [note.because for note in found.notes] == ["numbers too large for most programs were written as text"]
+
+
+def test_numbers_that_everybody_can_hold_stay_numbers() -> None:
+    details = {"n": 2**63 - 1, "m": -(2**63) + 1, "f": 1.5e300, "text": "9" * 40, "exponent": "1e400"}
+
+    found = pagerduty.read(body(payload=PAYLOAD | {"custom_details": details}))
+
+    assert found.event["payload"]["custom_details"] == details
+    assert not found.notes
+
+
+@pytest.mark.parametrize("end", ["NaN}", "Infinity}", "1,", "01}"])
+def test_what_is_no_json_is_said_as_such_whatever_numbers_stand_in_it(end: str) -> None:
+    with pytest.raises(InvalidEvent, match="JSON parse error: not JSON: "):
+        pagerduty.read(('{"n":' + "9" * 30 + ',"m":' + end).encode())

@@ -229,6 +229,23 @@ async def test_a_lock_that_is_never_given_back_is_an_error(tmp_path: Path, monke
     await store.close()
 
 
+async def test_all_who_wait_for_a_store_that_another_holds_hear_of_it_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each waiting for itself, the last of thirty would page past the store after a minute and a half."""
+    monkeypatch.setattr(connect, "_BUSY_SECONDS", 0.5)
+    store = await SqliteStore.open(tmp_path)
+    with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        keeps = [store.keep(Lookup(), write(Plan(pages=(page(str(number)),)))) for number in range(20)]
+        async with asyncio.timeout(5):
+            failed = await asyncio.gather(*keeps, return_exceptions=True)
+        assert all(isinstance(one, StoreError) and "locked" in str(one) for one in failed)
+        other.execute("ROLLBACK")
+    await store.keep(Lookup(), write(Plan(pages=(page(),))))
+    await store.close()
+
+
 async def test_a_store_left_by_a_kill_can_be_looked_at(tmp_path: Path) -> None:
     """The log was never copied home, and the file that indexes it is stale."""
     with subprocess.Popen(  # noqa: ASYNC220  # nothing else runs meanwhile

@@ -25,7 +25,10 @@ UPDATE changes SET due_at = NULL, rest = x'' WHERE due_at IS NOT NULL AND at < ?
 
 -- name: shed
 DELETE FROM changes WHERE id IN (
-    SELECT id FROM changes WHERE due_at IS NOT NULL ORDER BY id DESC LIMIT -1 OFFSET ?
+    SELECT id FROM (
+        SELECT id, row_number() OVER newest AS place, sum(length(rest)) OVER newest AS bytes
+        FROM changes WHERE due_at IS NOT NULL WINDOW newest AS (ORDER BY id DESC)
+    ) WHERE place > :most OR bytes > :bytes
 ) RETURNING integration;
 
 -- name: clock_back
