@@ -26,7 +26,7 @@ from relay.rules.recovery import drafted, recovered, told_of, told_of_linked
 from relay.rules.reload import place_again
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import Silences
-from relay.rules.slate import NEW, NOTHING, Slate
+from relay.rules.slate import NEW, NOTHING, STARTED, Slate
 from relay.rules.storms import Stood
 from relay.store import Noted, Seen
 
@@ -118,6 +118,11 @@ class Emergency:
     def in_use(self) -> bool:
         """Whether anything was paged that is not written down yet."""
         return bool(self._slate.paged())
+
+    def told(self, page: int) -> bool:
+        """Say whether PagerDuty may have been told of a page, and that is not written down yet."""
+        here = self._slate.pages.get(page)
+        return here is not None and any(line.state in STARTED for line in here.lines)
 
     @property
     def trouble(self) -> Mapping[str, str]:

@@ -359,6 +359,7 @@ def _sending(
         store,
         judged=judged,
         stranded=lambda page, members: emergency.strand(page, members),
+        told_elsewhere=lambda page: emergency.told(page),
         ring=bell.ring,
     )
     pausing: Pausing = Pausing(

@@ -27,6 +27,7 @@ from relay.rendering import Renderer
 from relay.rules.delivery import settle, start
 from relay.rules.ladder import Barred, passed_over, rekeyed
 from relay.rules.ledger import Attempt, Claim, Settled, Shown, Started, Want
+from relay.rules.pages import SPACING
 from relay.rules.responding import responses
 from relay.rules.rulebook import Rulebook
 from relay.rules.ruleset import Budget
@@ -89,8 +90,10 @@ class Dispatcher:
         log: Log,
         windows: dict[str, Window] | None = None,
         stranded: Callable[[Page, Sequence[Shown]], None] = lambda page, members: None,
+        told_elsewhere: Callable[[int], bool] = lambda page: False,
     ) -> None:
-        """`windows` are the budgets, where another mail room sends to the same integrations; `stranded` is told of a
+        """`told_elsewhere` says whether another mail room told PagerDuty of a page, and has not written it down yet;
+        `windows` are the budgets, where another mail room sends to the same integrations; `stranded` is told of a
         page as it should be written down after a call, and who is in it, when the store cannot take that."""
         self.book = book
         self._store = store
@@ -107,6 +110,7 @@ class Dispatcher:
         self._log = log
         self._windows: dict[str, Window] = {} if windows is None else windows
         self._stranded = stranded
+        self._told_elsewhere = told_elsewhere
         self._flying: defaultdict[str, int] = defaultdict(int)
         self._refusals = Refusals()
         self._ailing: defaultdict[str, int] = defaultdict(int)
@@ -315,6 +319,8 @@ class Dispatcher:
         return window
 
     def _start(self, page: Page) -> Started:
+        if self._told_elsewhere(page.id):
+            return Started(replace(page, due_at=self._clock() + SPACING, delay=SPACING), None)
         return start(page, self._clock(), self.book, self._timeout(page.carrier))
 
     async def _sleep(self, until: Instant) -> None:

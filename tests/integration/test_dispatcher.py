@@ -77,7 +77,12 @@ class Works:
 
 @contextlib.asynccontextmanager
 async def works(
-    folder: Path, *, budget: str = "{events: 10000, within: 60s}", sandbox: Settings | None = None, **entry: Any
+    folder: Path,
+    *,
+    budget: str = "{events: 10000, within: 60s}",
+    sandbox: Settings | None = None,
+    told_elsewhere: Callable[[int], bool] = lambda page: False,
+    **entry: Any,
 ) -> AsyncIterator[Works]:
     port = unused_port()
     app = make_app(sandbox or Settings(rate_events=10_000))
@@ -107,6 +112,7 @@ async def works(
         timeout=lambda _: 2 * SECOND,
         external_url="http://relay.example",
         judged=lambda: nudges[0](),
+        told_elsewhere=told_elsewhere,
         metrics=metrics,
         log=log,
     )
@@ -129,6 +135,22 @@ async def works(
 
 def all_open(count: int) -> Callable[[list[Page]], bool]:
     return lambda pages: sum(page.delivered is State.OPEN for page in pages) == count
+
+
+async def test_what_another_mail_room_told_of_waits_until_that_is_written_down(tmp_path: Path) -> None:
+    """Else PagerDuty hears of a page twice within a moment, as the store takes writes again."""
+    told: set[int] = set()
+    async with works(tmp_path, told_elsewhere=lambda page: page in told) as relay:
+        await relay.fire(1)
+        (page,) = await relay.until(all_open(1))
+        told.add(page.id)
+        await relay.fire(1, status="resolved")
+        await relay.fire(1, name="Other")
+        await relay.until(all_open(2))
+        assert [line["event_action"] for line in relay.sandbox.requests] == ["trigger", "trigger"]
+
+        told.clear()
+        await relay.until(all_open(1))
 
 
 async def test_what_fires_is_open_and_what_resolves_is_closed(tmp_path: Path) -> None:
