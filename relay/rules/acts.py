@@ -83,14 +83,19 @@ def opening(page: Page, now: Instant) -> Page:
 
 def renewed(page: Page) -> Page:
     """Begin a new episode: what was closed elsewhere is closed, and nobody has it any more."""
-    lines = tuple(replace(one, state=State.CLOSED) if one.state is State.ELSEWHERE else one for one in page.lines)
-    return replace(page, lines=lines, acknowledged_by="", acknowledged_at=0, assignees=(), **_OPEN_AGAIN)
+    return replace(_past(page), acknowledged_by="", acknowledged_at=0, assignees=(), **_OPEN_AGAIN)
 
 
 def taken_by(page: Page, at: Instant) -> Page:
     """PagerDuty took a trigger that was started then: say whether that page is open, or was closed since."""
     since = page.elsewhere_at and at <= page.elsewhere_at and at == page.opening_at
-    return page if since else replace(page, **_OPEN_AGAIN)
+    return page if since else replace(_past(page), **_OPEN_AGAIN)
+
+
+def _past(page: Page) -> Page:
+    """Let what was closed elsewhere under any key be closed: another incident counts by now."""
+    lines = tuple(replace(one, state=State.CLOSED) if one.state is State.ELSEWHERE else one for one in page.lines)
+    return replace(page, lines=lines)
 
 
 _OPEN_AGAIN: Mapping[str, object] = {"elsewhere_at": 0, "elsewhere_by": "", "joined_since": False}

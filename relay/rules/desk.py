@@ -236,11 +236,14 @@ class Desk:
         self._touch(member.page, changed=before is None or _shown(before) != _shown(member))
 
     def _note_joining(self, member: Member, before: Member | None) -> None:
-        """Note that an alert pages in a page that was closed elsewhere, and did not fire in it then."""
+        """Note that an alert pages in a page that was closed elsewhere, and did not fire in it then, or was kept quiet
+        ever since it fires."""
+        if not member.firing or member.suppressions:
+            return
         page, held = self.pages[member.page], self.ledger.alerts.get(member.alert)
-        loud = member.firing and not member.suppressions and member.joined_at >= page.elsewhere_at
         fired = before is not None and held is not None and before.joined_at <= page.elsewhere_at <= held.changed_at
-        if loud and not fired:
+        joined = member.joined_at >= page.elsewhere_at and not fired
+        if joined or (before is not None and before.firing and before.never_loud):
             self.pages[page.id] = replace(page, joined_since=True)
 
     def follow(self, member: Member) -> None:

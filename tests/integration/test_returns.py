@@ -174,6 +174,46 @@ async def test_an_alert_that_fired_when_it_was_closed_and_fires_again_opens_noth
     assert relay.sent() == []
 
 
+async def test_an_alert_that_was_kept_quiet_until_then_opens_it_at_once(relay: Relay, pagerduty: PagerDuty) -> None:
+    """Nobody was ever paged for it, though it fired when somebody closed the page."""
+    await opened(relay, pagerduty)
+    await relay.silence(("=", "instance", "b"), last=600)
+    await relay.post(fires("Down", "critical", instance="b"))
+    await relay.wait(60)
+    pagerduty.resolves("Down")
+    await pagerduty.tells()
+    await relay.wait(539)
+    assert relay.sent() == []
+
+    await relay.wait(1)
+
+    assert relay.sent() == ["600 s trigger Down critical"]
+
+
+@RESTLESS
+async def test_what_was_closed_under_a_key_of_before_says_nothing_of_its_next_incident(
+    relay: Relay, pagerduty: PagerDuty
+) -> None:
+    await relay.reload(taking(on_mute="resolve"))
+    await opened(relay, pagerduty)
+    pagerduty.resolves("Down")
+    await pagerduty.tells()
+    rotated = taking(on_mute="resolve")
+    rotated["receivers"][0]["pagerduty_configs"] = [{"routing_key": "f" * 32}]
+    await relay.reload(rotated)
+    await relay.wait(hours(1))
+    await heard(relay, fires("Down", "critical"))
+    await pagerduty.tells()
+    assert relay.open_alerts == {"Down": "triggered"}
+    await relay.silence(("=", "alertname", "Down"), last=600)
+    await relay.wait(10)
+    assert relay.open_alerts == {}
+
+    await relay.wait(600)
+
+    assert relay.open_alerts == {"Down": "triggered"}
+
+
 async def test_updates_are_held_while_it_is_closed_elsewhere(relay: Relay, pagerduty: PagerDuty) -> None:
     """A trigger would open another incident, whatever has changed."""
     one, two = fires("Down", "critical", instance="one"), fires("Down", "critical", instance="two")
