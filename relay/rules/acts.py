@@ -122,9 +122,9 @@ def _outdated(kind: str, incident: str, number: int, at: Instant, page: Page) ->
 
 
 def _bound(page: Page, news: News, now: Instant) -> Page:
-    """Know a page by an incident, which is thereby confirmed."""
+    """Know a page by an incident, which is thereby confirmed; a later one than the one before is open by itself."""
     if page.incident not in ("", news.incident):
-        page = replace(_untouched(page), status_at=0)
+        page = replace(_open(_untouched(page)), status_at=0)
     return replace(
         page,
         incident=news.incident,
