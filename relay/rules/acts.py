@@ -166,7 +166,7 @@ def _resolved(page: Page, news: News, at: Instant) -> Page:
         return page
     lines = tuple(ended if one is line else one for one in page.lines)
     by = news.who if news.agent is Agent.PERSON else ""
-    return replace(page, lines=lines, elsewhere_at=at, elsewhere_by=by, joined_since=False)
+    return replace(page, lines=lines, elsewhere_at=at, elsewhere_by=by, joined_since=page.joined_at >= at)
 
 
 def _ended(line: Line, page: Page, at: Instant) -> Line:

@@ -174,6 +174,23 @@ async def test_an_alert_that_fired_when_it_was_closed_and_fires_again_opens_noth
     assert relay.sent() == []
 
 
+@RESTLESS
+async def test_an_alert_that_joins_before_it_is_heard_that_somebody_closed_it_opens_it_at_once(
+    relay: Relay, pagerduty: PagerDuty
+) -> None:
+    await opened(relay, pagerduty)
+    await relay.wait(10)
+    pagerduty.resolves("Down")
+    await relay.wait(5)
+    await relay.post(fires("Down", "critical"), fires("Down", "critical", instance="b"))
+    assert relay.sent() == []  # its update waits for the group interval
+
+    await pagerduty.tells()
+
+    assert relay.sent() == ["15 s trigger Down critical"]
+    assert relay.open_alerts == {"Down": "triggered"}
+
+
 async def test_an_alert_that_was_kept_quiet_until_then_opens_it_at_once(relay: Relay, pagerduty: PagerDuty) -> None:
     """Nobody was ever paged for it, though it fired when somebody closed the page."""
     await opened(relay, pagerduty)
