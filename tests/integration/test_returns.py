@@ -534,6 +534,33 @@ class TestWithoutAKey:
         assert page["state"] == "closed elsewhere"
         assert [act["kind"] for act in page["acts"]] == ["triggered", "acknowledged", "resolved"]
 
+    async def test_an_incident_that_pagerduty_gives_no_answer_about_keeps_no_other_waiting(
+        self, relay: Relay, pagerduty: PagerDuty, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from tests.integration.timelapse import Unknown
+
+        class Failed(Unknown):
+            reason = "server"
+
+        asked = Relay.keys_of
+
+        async def fails(self: Relay, incident: str) -> list[str]:
+            if incident == pagerduty.incident("Down").id:
+                raise Failed("PagerDuty answered 500")
+            return await asked(self, incident)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Relay, "keys_of", fails)
+            await relay.restart()
+            await relay.post(fires("Down", "critical"))
+            await relay.post(fires("Disk", "critical"))
+            assert await pagerduty.tells() == ["waiting"] * 2
+            assert (await relay.page("Disk"))["incident"] == pagerduty.incident("Disk").id
+        await relay.restart()
+        await relay.settle()
+
+        assert (await relay.page("Down"))["incident"] == pagerduty.incident("Down").id
+
     async def test_an_incident_of_others_is_no_pages(self, relay: Relay, pagerduty: PagerDuty) -> None:
         await opened(relay, pagerduty)
         event = {**_of_another(), "id": "01OTHER"}
