@@ -25,6 +25,8 @@ _HOPELESS = ("not_found", "forbidden")
 _OF_ONE = ("server", "bad_answer")
 """Answers that may be about one incident alone: it waits by itself, unless several in a row get none."""
 _IN_A_ROW = 3
+ASK_LATER: Duration = 10 * MINUTE
+"""The same about one incident: longer, so that those that come first do not take every turn."""
 
 Keys = Callable[[str], Awaitable[Sequence[str]]]
 """Asks for the dedup keys of an incident's alerts. Raises RelayError, which says in `reason` why it got no answer."""
@@ -101,7 +103,7 @@ class Returns(Rounds):
                 reason = await self._place(news)
                 in_a_row = in_a_row + 1 if reason else 0
                 if reason in _OF_ONE:
-                    self._ailing[news.incident] = self._clock() + ASK_AGAIN
+                    self._ailing[news.incident] = self._clock() + ASK_LATER
                 if (reason and reason not in _OF_ONE) or in_a_row >= _IN_A_ROW:
                     self._ask_at = self._clock() + ASK_AGAIN
                     return

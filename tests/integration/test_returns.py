@@ -545,16 +545,18 @@ class TestWithoutAKey:
         asked = Relay.keys_of
 
         async def fails(self: Relay, incident: str) -> list[str]:
-            if incident == pagerduty.incident("Down").id:
+            if incident != pagerduty.incident("Disk").id:
                 raise Failed("PagerDuty answered 500")
             return await asked(self, incident)
 
         with monkeypatch.context() as patched:
             patched.setattr(Relay, "keys_of", fails)
             await relay.restart()
-            await relay.post(fires("Down", "critical"))
+            await relay.post(*(fires(name, "critical") for name in ("Down", "Net", "Cpu", "Fan")), group="four")
             await relay.post(fires("Disk", "critical"))
-            assert await pagerduty.tells() == ["waiting"] * 2
+            assert await pagerduty.tells() == ["waiting"] * 5
+            await relay.wait(minutes(1))  # after three failures in a row nobody is asked about for a while
+            await relay.wait(minutes(1))
             assert (await relay.page("Disk"))["incident"] == pagerduty.incident("Disk").id
         await relay.restart()
         await relay.settle()
