@@ -141,8 +141,7 @@ def _triggered(page: Page, news: News, at: Instant) -> Page:
     """An incident was opened: where the one before was closed elsewhere, an event of ours had been on its way."""
     if page.in_flight or at < page.elsewhere_at:
         return replace(page, status_at=max(at, page.status_at))
-    lines = tuple(replace(one, state=State.OPEN) if one.state is State.ELSEWHERE else one for one in page.lines)
-    return replace(page, lines=lines, status_at=max(at, page.status_at), **_OPEN_AGAIN)
+    return replace(page, lines=_open_again(page.lines), status_at=max(at, page.status_at), **_OPEN_AGAIN)
 
 
 def _acknowledged(page: Page, news: News, at: Instant) -> Page:
@@ -193,14 +192,18 @@ def _reopened(page: Page, news: News, at: Instant) -> Page:
 
 def _open(page: Page) -> Page:
     """Take an incident for open that counted as closed elsewhere: only an open one is acknowledged."""
-    lines = tuple(map(_open_again, page.lines))
+    lines = _open_again(page.lines)
     return page if lines == page.lines else replace(page, lines=lines, **_OPEN_AGAIN)
 
 
-def _open_again(line: Line) -> Line:
-    if line.prior is State.ELSEWHERE:
-        return replace(line, prior=State.OPEN)
-    return replace(line, state=State.OPEN) if line.state is State.ELSEWHERE else line
+def _open_again(lines: tuple[Line, ...]) -> tuple[Line, ...]:
+    """Let the line that was used last be open if it counted as closed elsewhere: an incident is under one key."""
+    last = max(lines, key=lambda one: one.at, default=None)
+    if last is None or State.ELSEWHERE not in (last.prior, last.state):
+        return lines
+    prior = State.OPEN if last.prior is State.ELSEWHERE else last.prior
+    state = State.OPEN if last.state is State.ELSEWHERE else last.state
+    return tuple(replace(one, state=state, prior=prior) if one is last else one for one in lines)
 
 
 def _merged(page: Page, news: News, at: Instant) -> Page:

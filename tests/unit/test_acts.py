@@ -296,6 +296,18 @@ def test_what_was_closed_last_says_nothing_of_a_later_incident_that_is_heard_of_
     assert page.lane is (Lane.RESOLVE if wanted is Wanted.CLOSED else None)
 
 
+@pytest.mark.parametrize("kind", ["triggered", "acknowledged"])
+def test_an_incident_opened_under_another_key_says_nothing_of_the_one_closed_before(kind: str) -> None:
+    """The routing key was replaced, and the answer to the trigger that opened it again is not known."""
+    old = Line("before", URL, State.ELSEWHERE, at=START)
+    again = Line(KEY, URL, State.UNKNOWN_TRIGGER, at=NOW, until=NOW + TIMEOUT)
+    page = a_page(incident="", lines=(old, again), opening_at=NOW, elsewhere_at=NOW - MINUTE, elsewhere_by="Anna")
+
+    page = judged(news(kind, NOW + SECOND, incident="PY", number=6), page, NOW + 2 * SECOND).page
+
+    assert [one.state for one in page.lines] == [State.ELSEWHERE, State.UNKNOWN_TRIGGER]
+
+
 def test_a_resolve_under_way_when_a_person_closes_it_is_ours() -> None:
     page, attempt = claimed(a_page(wanted=Wanted.CLOSED, tally={}), NOW)
     assert attempt.action is Action.RESOLVE
