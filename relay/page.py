@@ -257,6 +257,8 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     """The person who did; "" for a timer or an automation."""
     joined_since: bool = False
     """Whether an alert joined since that did not fire then."""
+    joined_at: Instant = 0
+    """When an alert last began to page in it since it was first sent: that it was closed before may be heard later."""
 
     group_interval: Duration = MINUTE
     """Of the route of its worst firing member; copied at judgement."""

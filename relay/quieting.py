@@ -106,14 +106,17 @@ class Quieting(Rounds):
         """The pages whose alerts were to be silenced when last looked."""
         self._left: Mapping[int, Counter[str]] = {}
         """By page, how many alerts no Alertmanager can be asked about, by the reason."""
+        self._watches: dict[str, _Watch] = {}
         self.reloaded(book)
 
     def reloaded(self, book: Rulebook) -> None:
         """Go by other rules. Where there may be silences of ours, that is looked at soon."""
         self._book = book
         uses = any(route.on_acknowledge == "silence" for route in book.routes.values())
-        sources = [one.name for one in book.rules.sources.values() if one.alertmanager_urls] if uses else []
-        self._watches = {name: _Watch() for name in sources}
+        # Where none are wanted any more there may still be some, which hide resolves until they end.
+        sources = [one for one in book.rules.sources.values() if uses or one.name in self._watches]
+        seen = {name: watch.seen for name, watch in self._watches.items()}
+        self._watches = {one.name: _Watch(seen=seen.get(one.name, {})) for one in sources if one.alertmanager_urls}
         self.nudge()
 
     def of(self, page: int) -> str:
@@ -203,6 +206,7 @@ class Quieting(Rounds):
         looked_after = {one.alert.id: one.alert for one in targets}
         looked_after |= {held.id: held for held in await self._hidden(standing, pages.keys(), now)}
         await self._look_after(source, watch, looked_after.values(), poll, book)
+        await self._hear(targets, poll)
         if targets or watch.missing or any(not one.over for one in standing if one.page in pages):
             return EVERY
         if any(isinstance(one, Fault) for one in listed.values()):
@@ -294,6 +298,13 @@ class Quieting(Rounds):
                 over |= {held.id: first} if is_over(first, now) else {}
         if over:
             await self._end(source, [held for held in alerts if held.id in over], over, poll, book)
+
+    async def _hear(self, targets: Iterable[Target], poll: Poll) -> None:
+        """Let an Alertmanager that knows an alert stand for the bodies that its silence keeps back: it is not stale."""
+        known = set[str]().union(*(answer.known for answer in poll.answers.values()))
+        heard = [one.alert.id for one in targets if one.alert.fingerprint in known]
+        if heard:
+            await self._store.heard(heard, (), poll.at)
 
     async def _end(
         self, source: Source, alerts: Sequence[Held], over: Mapping[int, Missing], poll: Poll, book: Rulebook

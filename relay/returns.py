@@ -23,6 +23,11 @@ ASK_AGAIN: Duration = 1 * MINUTE
 _AT_ONCE = 100
 _HOPELESS = ("not_found", "forbidden")
 """Answers that another try will not change."""
+_OF_ONE = ("server", "bad_answer")
+"""Answers that may be about one incident alone: it waits by itself, unless several in a row get none."""
+_IN_A_ROW = 3
+ASK_LATER: Duration = 10 * MINUTE
+"""The same about one incident: longer, so that those that come first do not take every turn."""
 
 T = TypeVar("T")
 Keys = Callable[[str], Awaitable[Sequence[str]]]
@@ -71,6 +76,8 @@ class Returns(Rounds):
         self._services: dict[str, str] = {}
         """By Integration.id, the service that its incidents were seen in."""
         self._ask_at: Instant = 0
+        self._ailing: dict[str, Instant] = {}
+        """By incident, when to ask again, where PagerDuty gave no answer about it."""
         self._forget_at: Instant = 0
 
     async def take(self, news: News) -> Taken:
@@ -98,18 +105,32 @@ class Returns(Rounds):
 
     async def _place_waiting(self) -> None:
         """Ask which pages the news that waits is about, in the order it came."""
-        while waiting := await self._store.waiting_news(_AT_ONCE):
+        now, in_a_row = self._clock(), 0
+        self._ailing = {incident: at for incident, at in self._ailing.items() if at > now}
+        while waiting := [one for one in await self._store.waiting_news(_AT_ONCE) if one.incident not in self._ailing]:
             for news in waiting:
-                try:
-                    keys = await _asked(self._keys(news.incident), ())
-                    services = await self._seen_in(news.service) if keys else {}
-                except RelayError as error:
-                    self._log.warning("PagerDuty was not asked about an incident", error=str(error))
+                if news.incident in self._ailing:
+                    continue  # what happened first is placed first
+                reason = await self._place(news)
+                in_a_row = in_a_row + 1 if reason else 0
+                if reason in _OF_ONE:
+                    self._ailing[news.incident] = self._clock() + ASK_LATER
+                if (reason and reason not in _OF_ONE) or in_a_row >= _IN_A_ROW:
                     self._ask_at = self._clock() + ASK_AGAIN
                     return
-                now = self._clock()
-                placed = await self._store.place_news(news, keys, now, self._judge(now), services)
-                self._tell(news, placed)
+
+    async def _place(self, news: News) -> str:
+        """Ask which pages a piece of news is about, and place it; return why there was no answer, "" if there was."""
+        try:
+            keys = await _asked(self._keys(news.incident), ())
+            services = await self._seen_in(news.service) if keys else {}
+        except RelayError as error:
+            self._log.warning("PagerDuty was not asked about an incident", incident=news.incident, error=str(error))
+            return str(getattr(error, "reason", "")) or "unknown"
+        now = self._clock()
+        placed = await self._store.place_news(news, keys, now, self._judge(now), services)
+        self._tell(news, placed)
+        return ""
 
     async def _seen_in(self, service: str) -> Mapping[str, str]:
         """Say which integrations are known to be in a service, beside what was seen: of pages at several integrations

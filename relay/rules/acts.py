@@ -83,14 +83,19 @@ def opening(page: Page, now: Instant) -> Page:
 
 def renewed(page: Page) -> Page:
     """Begin a new episode: what was closed elsewhere is closed, and nobody has it any more."""
-    lines = tuple(replace(one, state=State.CLOSED) if one.state is State.ELSEWHERE else one for one in page.lines)
-    return replace(page, lines=lines, acknowledged_by="", acknowledged_at=0, assignees=(), **_OPEN_AGAIN)
+    return replace(_past(page), acknowledged_by="", acknowledged_at=0, assignees=(), **_OPEN_AGAIN)
 
 
 def taken_by(page: Page, at: Instant) -> Page:
     """PagerDuty took a trigger that was started then: say whether that page is open, or was closed since."""
     since = page.elsewhere_at and at <= page.elsewhere_at and at == page.opening_at
-    return page if since else replace(page, **_OPEN_AGAIN)
+    return page if since else replace(_past(page), **_OPEN_AGAIN)
+
+
+def _past(page: Page) -> Page:
+    """Let what was closed elsewhere under any key be closed: another incident counts by now."""
+    lines = tuple(replace(one, state=State.CLOSED) if one.state is State.ELSEWHERE else one for one in page.lines)
+    return replace(page, lines=lines)
 
 
 _OPEN_AGAIN: Mapping[str, object] = {"elsewhere_at": 0, "elsewhere_by": "", "joined_since": False}
@@ -117,9 +122,9 @@ def _outdated(kind: str, incident: str, number: int, at: Instant, page: Page) ->
 
 
 def _bound(page: Page, news: News, now: Instant) -> Page:
-    """Know a page by an incident, which is thereby confirmed."""
+    """Know a page by an incident, which is thereby confirmed; a later one than the one before is open by itself."""
     if page.incident not in ("", news.incident):
-        page = replace(_untouched(page), status_at=0)
+        page = replace(_open(_untouched(page)), status_at=0)
     return replace(
         page,
         incident=news.incident,
@@ -136,8 +141,7 @@ def _triggered(page: Page, news: News, at: Instant) -> Page:
     """An incident was opened: where the one before was closed elsewhere, an event of ours had been on its way."""
     if page.in_flight or at < page.elsewhere_at:
         return replace(page, status_at=max(at, page.status_at))
-    lines = tuple(replace(one, state=State.OPEN) if one.state is State.ELSEWHERE else one for one in page.lines)
-    return replace(page, lines=lines, status_at=max(at, page.status_at), **_OPEN_AGAIN)
+    return replace(page, lines=_open_again(page.lines), status_at=max(at, page.status_at), **_OPEN_AGAIN)
 
 
 def _acknowledged(page: Page, news: News, at: Instant) -> Page:
@@ -161,7 +165,7 @@ def _resolved(page: Page, news: News, at: Instant) -> Page:
         return page
     lines = tuple(ended if one is line else one for one in page.lines)
     by = news.who if news.agent is Agent.PERSON else ""
-    return replace(page, lines=lines, elsewhere_at=at, elsewhere_by=by, joined_since=False)
+    return replace(page, lines=lines, elsewhere_at=at, elsewhere_by=by, joined_since=page.joined_at >= at)
 
 
 def _ended(line: Line, page: Page, at: Instant) -> Line:
@@ -188,14 +192,18 @@ def _reopened(page: Page, news: News, at: Instant) -> Page:
 
 def _open(page: Page) -> Page:
     """Take an incident for open that counted as closed elsewhere: only an open one is acknowledged."""
-    lines = tuple(map(_open_again, page.lines))
+    lines = _open_again(page.lines)
     return page if lines == page.lines else replace(page, lines=lines, **_OPEN_AGAIN)
 
 
-def _open_again(line: Line) -> Line:
-    if line.prior is State.ELSEWHERE:
-        return replace(line, prior=State.OPEN)
-    return replace(line, state=State.OPEN) if line.state is State.ELSEWHERE else line
+def _open_again(lines: tuple[Line, ...]) -> tuple[Line, ...]:
+    """Let the line that was used last be open if it counted as closed elsewhere: an incident is under one key."""
+    last = max(lines, key=lambda one: one.at, default=None)
+    if last is None or State.ELSEWHERE not in (last.prior, last.state):
+        return lines
+    prior = State.OPEN if last.prior is State.ELSEWHERE else last.prior
+    state = State.OPEN if last.state is State.ELSEWHERE else last.state
+    return tuple(replace(one, state=state, prior=prior) if one is last else one for one in lines)
 
 
 def _merged(page: Page, news: News, at: Instant) -> Page:

@@ -231,16 +231,21 @@ class Desk:
             self._tallies.count(before, -1)
         rows[member.page] = self._written[member.page, member.alert] = member
         self._tallies.count(member, +1)
-        if self.pages[member.page].elsewhere_at:
+        if self.pages[member.page].lines and member.firing and not member.suppressions:
             self._note_joining(member, before)
         self._touch(member.page, changed=before is None or _shown(before) != _shown(member))
 
     def _note_joining(self, member: Member, before: Member | None) -> None:
-        """Note that an alert pages in a page that was closed elsewhere, and did not fire in it then."""
+        """Note that an alert begins to page in a page that was sent: it may have been closed elsewhere, or was and that
+        was not heard yet. What fired when it was closed is nothing new, unless it was kept quiet ever since."""
         page, held = self.pages[member.page], self.ledger.alerts.get(member.alert)
-        loud = member.firing and not member.suppressions and member.joined_at >= page.elsewhere_at
+        late = before is not None and before.firing and before.never_loud
+        if not page.elsewhere_at:
+            if late or before is None or not before.firing:
+                self.pages[page.id] = replace(page, joined_at=self.now)
+            return
         fired = before is not None and held is not None and before.joined_at <= page.elsewhere_at <= held.changed_at
-        if loud and not fired:
+        if late or (member.joined_at >= page.elsewhere_at and not fired):
             self.pages[page.id] = replace(page, joined_since=True)
 
     def wanted_again(self, alert: int) -> None:

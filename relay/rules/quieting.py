@@ -26,6 +26,8 @@ SURELY: Duration = 30 * SECOND
 """Least time between two polls in which an alert is missing, from Alertmanagers that all knew it before."""
 REMEMBERED: Duration = DAY
 """How long after the end of a silence it is looked after whether it hid a resolve."""
+CLOCKS: Duration = 5 * MINUTE
+"""How far an Alertmanager's clock may be behind: what was heard so soon after a silence's end may be from before."""
 _READ: Duration = 5 * SECOND
 """How exactly an Alertmanager's start is known: by the seconds of its Date, and the time its answer took."""
 
@@ -210,10 +212,10 @@ def unheard(held: Held | None, first: Missing) -> bool:
 
 
 def hides(silence: Standing, held: Held, now: Instant) -> bool:
-    """Say whether a silence may have hidden the resolve of an alert: no body has named it since the silence ended."""
+    """Say whether a silence may have hidden the resolve of an alert: it was not heard of since the silence ended."""
     if not held.firing or held.ours:
         return False
-    return not silence.over or (held.heard_at <= silence.ends_at and now - silence.ends_at <= REMEMBERED)
+    return not silence.over or (held.heard_at <= silence.ends_at + CLOCKS and now - silence.ends_at <= REMEMBERED)
 
 
 def silent_about(url: str, because: str) -> str:

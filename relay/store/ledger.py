@@ -70,6 +70,7 @@ def write_plan(db: Connection, plan: Plan, before: Mapping[int, Page]) -> None:
         db.executemany(query("ledger", "delete_member"), plan.left)
     write_alerts(db, plan.alerts)
     write_pages(db, plan.pages, before)
+    _write_incidents(db, plan.pages, before)
     write_members(db, plan.members)
     write_links(db, plan.unlinked, plan.linked)
     stir(db, plan.stirred)
@@ -95,6 +96,13 @@ def write_pages(db: Connection, pages: Sequence[Page], before: Mapping[int, Page
         (staying if stays else moving).append(codec.page_row(page))
     write_rows(db, "write_pages", "pages", moving)
     write_rows(db, "rewrite_pages", "pages", staying)
+
+
+def _write_incidents(db: Connection, pages: Sequence[Page], before: Mapping[int, Page]) -> None:
+    """Remember which incidents pages turned out to stand for: several may be in one."""
+    known = ((page, before.get(page.id)) for page in pages if page.incident)
+    fresh = [page for page, old in known if old is not None and old.incident != page.incident]
+    db.executemany(query("acts", "write_incident"), [(page.incident, page.id, page.confirmed_at) for page in fresh])
 
 
 _indexed = attrgetter(

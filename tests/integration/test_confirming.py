@@ -188,6 +188,25 @@ async def test_with_a_token_pagerduty_is_asked_and_only_what_has_no_incident_is_
         assert await scene.later(5.1) == ["612 s trigger Next warning"]
 
 
+async def test_a_page_that_pagerduty_put_into_the_incident_of_another_is_closed_with_it(tmp_path: Path) -> None:
+    """PagerDuty groups alerts: then no webhook says that the second has an incident."""
+    async with stage(tmp_path, api_token=TOKEN, webhook_secrets=[SECRET]) as scene:
+        scene.pagerduty = PagerDuty(scene.relay, key=False)
+        await scene.relay.post(fires("Disk"))
+        await scene.pagerduty.tells()
+        await scene.relay.post(fires("Net"))
+        incidents = scene.relay.sandbox.incidents
+        disk, net = incidents.all
+        incidents.merge(disk, [net], None)
+        scene.pagerduty.kept.clear()
+        await scene.later(5.1)
+
+        incidents.resolve(disk, scene.pagerduty.anna)
+        await scene.pagerduty.tells()
+
+        assert await scene.relay.pages() == {"Disk": "closed elsewhere", "Net": "closed elsewhere"}
+
+
 async def test_without_an_answer_nobody_knows_so_nothing_is_doubted(tmp_path: Path) -> None:
     async with stage(tmp_path, api_token=TOKEN) as scene:
         await scene.relay.post(fires("Disk"))

@@ -3,6 +3,7 @@ answers are moved as well."""
 
 import asyncio
 import contextlib
+import json
 import shutil
 import time
 from collections.abc import AsyncIterator
@@ -278,6 +279,36 @@ async def test_what_it_hid_right_before_it_ended_is_found(tmp_path: Path) -> Non
         sent = await scene.look(minutes(2))
 
         assert [line.split(" ", 2)[2] for line in sent] == ["resolve Disk"]
+
+
+async def test_what_it_hid_is_found_also_where_a_reload_wants_no_more_silences(tmp_path: Path) -> None:
+    async with stage(tmp_path) as scene:
+        await scene.acknowledged()
+        await scene.look(minutes(1))
+        said = json.loads((tmp_path / "relay.yml").read_text())
+        await scene.relay.reload({**said, "route": {**said["route"], "on_acknowledge": "leave"}})
+        scene.quieting.reloaded(scene.relay.book)
+        scene.alertmanager.resolve(DISK)
+
+        sent = await scene.look(minutes(2))
+
+        assert scene.silences() == []
+        assert [line.split(" ", 2)[2] for line in sent] == ["resolve Disk"]
+
+
+async def test_what_is_silenced_and_known_there_is_not_stale(tmp_path: Path) -> None:
+    """A silence keeps back the bodies that would say that it fires still: it must not end for want of them."""
+    async with stage(tmp_path, on_stale="resolve") as scene:
+        await scene.acknowledged()
+        for instance in "bcdef":  # the source is heard of
+            await scene.fire(labels("Other", instance))
+            await scene.look(minutes(30))
+
+        assert scene.relay.open_alerts["Disk"] == "acknowledged"
+        scene.relay.sandbox.incidents.unacknowledge(scene.pagerduty.incident("Disk"), None)
+        await scene.pagerduty.tells()
+        await scene.look(minutes(30))
+        assert scene.relay.open_alerts["Disk"] == "triggered"
 
 
 @pytest.mark.parametrize("trouble", ["down", "knows it"])

@@ -174,6 +174,63 @@ async def test_an_alert_that_fired_when_it_was_closed_and_fires_again_opens_noth
     assert relay.sent() == []
 
 
+@RESTLESS
+async def test_an_alert_that_joins_before_it_is_heard_that_somebody_closed_it_opens_it_at_once(
+    relay: Relay, pagerduty: PagerDuty
+) -> None:
+    await opened(relay, pagerduty)
+    await relay.wait(10)
+    pagerduty.resolves("Down")
+    await relay.wait(5)
+    await relay.post(fires("Down", "critical"), fires("Down", "critical", instance="b"))
+    assert relay.sent() == []  # its update waits for the group interval
+
+    await pagerduty.tells()
+
+    assert relay.sent() == ["15 s trigger Down critical"]
+    assert relay.open_alerts == {"Down": "triggered"}
+
+
+async def test_an_alert_that_was_kept_quiet_until_then_opens_it_at_once(relay: Relay, pagerduty: PagerDuty) -> None:
+    """Nobody was ever paged for it, though it fired when somebody closed the page."""
+    await opened(relay, pagerduty)
+    await relay.silence(("=", "instance", "b"), last=600)
+    await relay.post(fires("Down", "critical", instance="b"))
+    await relay.wait(60)
+    pagerduty.resolves("Down")
+    await pagerduty.tells()
+    await relay.wait(539)
+    assert relay.sent() == []
+
+    await relay.wait(1)
+
+    assert relay.sent() == ["600 s trigger Down critical"]
+
+
+@RESTLESS
+async def test_what_was_closed_under_a_key_of_before_says_nothing_of_its_next_incident(
+    relay: Relay, pagerduty: PagerDuty
+) -> None:
+    await relay.reload(taking(on_mute="resolve"))
+    await opened(relay, pagerduty)
+    pagerduty.resolves("Down")
+    await pagerduty.tells()
+    rotated = taking(on_mute="resolve")
+    rotated["receivers"][0]["pagerduty_configs"] = [{"routing_key": "f" * 32}]
+    await relay.reload(rotated)
+    await relay.wait(hours(1))
+    await heard(relay, fires("Down", "critical"))
+    await pagerduty.tells()
+    assert relay.open_alerts == {"Down": "triggered"}
+    await relay.silence(("=", "alertname", "Down"), last=600)
+    await relay.wait(10)
+    assert relay.open_alerts == {}
+
+    await relay.wait(600)
+
+    assert relay.open_alerts == {"Down": "triggered"}
+
+
 async def test_updates_are_held_while_it_is_closed_elsewhere(relay: Relay, pagerduty: PagerDuty) -> None:
     """A trigger would open another incident, whatever has changed."""
     one, two = fires("Down", "critical", instance="one"), fires("Down", "critical", instance="two")
@@ -476,6 +533,35 @@ class TestWithoutAKey:
         page = await relay.page("Down")
         assert page["state"] == "closed elsewhere"
         assert [act["kind"] for act in page["acts"]] == ["triggered", "acknowledged", "resolved"]
+
+    async def test_an_incident_that_pagerduty_gives_no_answer_about_keeps_no_other_waiting(
+        self, relay: Relay, pagerduty: PagerDuty, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from tests.integration.timelapse import Unknown
+
+        class Failed(Unknown):
+            reason = "server"
+
+        asked = Relay.keys_of
+
+        async def fails(self: Relay, incident: str) -> list[str]:
+            if incident != pagerduty.incident("Disk").id:
+                raise Failed("PagerDuty answered 500")
+            return await asked(self, incident)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Relay, "keys_of", fails)
+            await relay.restart()
+            await relay.post(*(fires(name, "critical") for name in ("Down", "Net", "Cpu", "Fan")), group="four")
+            await relay.post(fires("Disk", "critical"))
+            assert await pagerduty.tells() == ["waiting"] * 5
+            await relay.wait(minutes(1))  # after three failures in a row nobody is asked about for a while
+            await relay.wait(minutes(1))
+            assert (await relay.page("Disk"))["incident"] == pagerduty.incident("Disk").id
+        await relay.restart()
+        await relay.settle()
+
+        assert (await relay.page("Down"))["incident"] == pagerduty.incident("Down").id
 
     async def test_an_incident_of_others_is_no_pages(self, relay: Relay, pagerduty: PagerDuty) -> None:
         await opened(relay, pagerduty)

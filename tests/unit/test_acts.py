@@ -282,6 +282,32 @@ def test_a_page_opened_again_is_known_by_the_new_incident_alone() -> None:
     assert judged(news(at=NOW + 2 * SECOND), page, NOW + 3 * SECOND).page.delivered is State.OPEN
 
 
+@pytest.mark.parametrize("wanted", [Wanted.OPEN, Wanted.CLOSED])
+def test_what_was_closed_last_says_nothing_of_a_later_incident_that_is_heard_of_after_it(wanted: Wanted) -> None:
+    """Its alert ended in an incident that others keep open, and opened one of its own, whose webhook is late."""
+    anew = a_page(incident="", incident_number=0, opening_at=NOW, lines=(Line(KEY, URL, State.OPEN, at=NOW),))
+    shut = judged(news(at=NOW + MINUTE, number=5), anew, NOW + MINUTE).page
+    assert shut.delivered is State.ELSEWHERE
+    late = news("triggered", NOW + SECOND, incident="PY", number=6, **OURS)
+
+    page = judged(late, replace(shut, wanted=wanted), NOW + 2 * MINUTE).page
+
+    assert (page.delivered, page.incident, page.elsewhere_at) == (State.OPEN, "PY", 0)
+    assert page.lane is (Lane.RESOLVE if wanted is Wanted.CLOSED else None)
+
+
+@pytest.mark.parametrize("kind", ["triggered", "acknowledged"])
+def test_an_incident_opened_under_another_key_says_nothing_of_the_one_closed_before(kind: str) -> None:
+    """The routing key was replaced, and the answer to the trigger that opened it again is not known."""
+    old = Line("before", URL, State.ELSEWHERE, at=START)
+    again = Line(KEY, URL, State.UNKNOWN_TRIGGER, at=NOW, until=NOW + TIMEOUT)
+    page = a_page(incident="", lines=(old, again), opening_at=NOW, elsewhere_at=NOW - MINUTE, elsewhere_by="Anna")
+
+    page = judged(news(kind, NOW + SECOND, incident="PY", number=6), page, NOW + 2 * SECOND).page
+
+    assert [one.state for one in page.lines] == [State.ELSEWHERE, State.UNKNOWN_TRIGGER]
+
+
 def test_a_resolve_under_way_when_a_person_closes_it_is_ours() -> None:
     page, attempt = claimed(a_page(wanted=Wanted.CLOSED, tally={}), NOW)
     assert attempt.action is Action.RESOLVE
