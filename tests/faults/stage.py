@@ -371,7 +371,8 @@ class Stage:
     def conclude(self, allows: Allowance, *, calm: float = CALM, stop: bool = True) -> Evidence:
         """Settle, see that it is calm and that a fresh critical gets through, let all resolve, and gather the rest."""
         self.settle()
-        self.producer.repeats = self.setting.repeats if allows.unsynced else 0.0
+        heals = allows.unsynced or allows.repeats  # by being heard again
+        self.producer.repeats = self.setting.repeats if heals else 0.0
         evidence = Evidence(self.producer.groups, allows=allows, group_interval=GROUP_INTERVAL)
         self.converged(evidence)
         if calm:
