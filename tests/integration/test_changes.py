@@ -373,7 +373,8 @@ async def test_a_flood_of_change_events_leaves_pages_their_burst(tmp_path: Path)
         await relay.post(*group, group="all")
 
         at = [float(line.split()[0]) for line in relay.sent() if "trigger" in line]
-        assert (len(at), at[7]) == (10, 120), "pages find their burst of ten as good as full"
+        assert len(at) == 10
+        assert at[7] < 121, "pages find their burst of ten as good as full: paced, the eighth would go after 124.6"
         assert at[-1] < 122
 
 
