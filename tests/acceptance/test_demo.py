@@ -14,9 +14,10 @@ from tests.acceptance.programs import PATIENCE, free_port
 
 ROOT = Path(__file__).parents[2]
 _DEMO = """
-import sys
+import signal, sys
 from pathlib import Path
 from relay.cli import demo as it
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what it runs in the background ignore it
 sandbox, relay, examples = sys.argv[1:]
 it.SANDBOX, it.RELAY, it._examples = sandbox, relay, lambda: Path(examples)
 sys.argv[1:] = []
@@ -35,7 +36,10 @@ def test_however_it_is_ended_it_leaves_no_program_behind(tmp_path: Path, end: si
         assert demo.stdout is not None
         said = list(itertools.takewhile(lambda line: not line.startswith("Serving until"), demo.stdout))
         demo.send_signal(end)
-        demo.wait(PATIENCE)
+        try:
+            demo.wait(PATIENCE)
+        finally:
+            demo.kill()
 
     assert "  severity   critical\n" in said
     assert [_answers(url) for url in (sandbox, relay)] == [False, False]
