@@ -119,7 +119,7 @@ class _Reader:
                 self.problems.error(place, str(error))
                 continue
             if name == "times" and span[0] > span[1]:
-                self.problems.warn(place, _OVER_MIDNIGHT if span[1] else _AT_MIDNIGHT)
+                self.problems.warn(place, _OVER_MIDNIGHT if span[1] else _AT_MIDNIGHT, rule="over-midnight")
             found.append(span)
         return tuple(found)
 

@@ -48,13 +48,14 @@ def _report(document: type[Section], detail: ErrorDetails, data: Any, problems: 
     path = _real_path(detail["loc"], data)
     kind = detail["type"]
     if kind == "extra_forbidden":
-        problems.error(path, _unknown(_section(document, path[:-1]), str(path[-1])), key=True)
+        message = _unknown(_section(document, path[:-1]), str(path[-1]))
+        problems.error(path, message, key=True, rule="unknown-field")
     elif kind == "literal_error":
-        problems.error(path, f"must be one of {detail.get('ctx', {}).get('expected', '')}")
+        problems.error(path, f"must be one of {detail.get('ctx', {}).get('expected', '')}", rule="wrong-value")
     elif kind.endswith("_type"):
-        problems.error(path, _WORDS.get(kind, detail["msg"]))
+        problems.error(path, _WORDS.get(kind, detail["msg"]), rule="wrong-value")
     else:
-        problems.error(path, detail["msg"])
+        problems.error(path, detail["msg"], rule="wrong-value")
     return path
 
 
