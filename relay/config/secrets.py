@@ -87,9 +87,9 @@ class SecretReader:
     def _missing(self, path: Path, why: str, name: str) -> Secret | None:
         """Say that a secret is not at hand; one name always has the same stand-in, in the form of a routing key."""
         if not self._stand_ins:
-            self._problems.error(path, why)
+            self._problems.error(path, why, rule="secret")
             return None
-        self._problems.warn(path, why)
+        self._problems.warn(path, why, rule="secret")
         return Secret(sha256(f"stands in for {name}".encode("utf-8", "surrogatepass")).hexdigest()[:32])
 
     def _read(self, file: FilePath, name: str, what: str) -> tuple[str, str]:

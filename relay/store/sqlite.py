@@ -368,6 +368,10 @@ class SqliteStore:
         """List firing alerts by id, from the first one after `after_id` (start with -1)."""
         return await self._alerts("firing_alerts", (after_id, limit))
 
+    async def held(self, after_id: int, limit: int) -> list[Held]:
+        """List alerts by id, resolved ones too, from the first one after `after_id` (start with -1)."""
+        return await self._alerts("held_alerts", (after_id, limit))
+
     async def attempts_since(self, at: Instant) -> list[tuple[str, Instant, Lane]]:
         """List (integration, start, lane) of every attempt started at or after `at`, oldest first."""
         text = query("clockwork", "attempts_since")

@@ -16,7 +16,7 @@ _OF_ITS_PLACE = frozenset({"id", "key", "order", "line", "continue_", "routes"})
 def doubt_routes(look: Look) -> None:
     """Warn of routes that are never reached; of those under one nothing is said."""
     for here in look.routes():
-        inherited = tuple(matcher for route in here.above for matcher in route.matchers)
+        inherited = tuple(matcher for route in (*here.above, here.route) for matcher in route.matchers)
         if contradiction(inherited):
             continue
         siblings = _Siblings(inherited)

@@ -63,7 +63,7 @@ def _doubt_window(look: Look, path: Path, window: Window, muting: Sequence[int],
         look.problems.warn(path, message, rule="interval-never")
         return
     for number, part in enumerate(window.parts):
-        if not _ever(part, look.now):
+        if not _ever(part, look.now) and not _all_odd(part, look.now):
             message = f"this entry is never open: {_why_part(part)}"
             look.problems.warn((*path, "time_intervals", number), message, rule="interval-never")
     if any(part.always for part in window.parts):
@@ -78,6 +78,11 @@ def _doubt_window(look: Look, path: Path, window: Window, muting: Sequence[int],
             f"time interval {go_quote(window.name)} is always open{told}: one entry names no time, say which is meant"
         )
         look.problems.warn(path, message, rule="interval-always")
+
+
+def _all_odd(part: Part, now: Instant) -> bool:
+    """Say whether each of its years is doubted by itself."""
+    return bool(part.years) and all(_year_doubt(span, moment(now).year) for span in part.years or ())
 
 
 def _why_never(window: Window) -> str:
