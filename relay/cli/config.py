@@ -1,6 +1,7 @@
 """`pagerelay config`: check routing files, saying everything that is wrong with them at once."""
 
 import asyncio
+import json
 import os
 import re
 import sys
@@ -17,6 +18,7 @@ from relay.cli.sampling import failures
 from relay.cli.traffic import recorded
 from relay.config import Examined, examine
 from relay.config.doubts import Traffic, doubted
+from relay.config.json_schema import json_schema
 from relay.config.rules import RULES
 from relay.errors import Problem, RelayError
 from relay.logs import clean
@@ -92,6 +94,21 @@ def check(files: tuple[str, ...], form: str, strict: bool, store: Path | None) -
         click.echo(f"error: {doubtful} file(s) with warnings, and --strict was asked for", err=True)
     if failed or doubtful:
         sys.exit(1)
+
+
+@config.command()
+def schema() -> None:
+    """Print the JSON Schema (draft-07) of the routing YAML, for editors.
+
+    What it refuses does not load; `config check` says far more. It is shipped as config/relay.schema.json.
+
+    \b
+    Examples:
+      pagerelay config schema > relay.schema.json
+      # and as the first line of relay.yml:
+      # yaml-language-server: $schema=relay.schema.json
+    """
+    click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
 
 
 def _checked(name: str, traffic: Traffic | None) -> _Checked:
