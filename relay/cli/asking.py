@@ -13,10 +13,13 @@ import aiohttp
 import msgspec
 
 from relay.alert import Instant
-from relay.answers import Answers, Decisions, ExplainAnswer, PageAnswer, Pages, PausesAnswer, ReconcileAnswer
-from relay.config import load
+from relay.answers import Answers, Asking, Decisions, ExplainAnswer, PageAnswer, Pages, PausesAnswer, ReconcileAnswer
+from relay.answers.words import clock
+from relay.config import load, recognise
 from relay.errors import RelayError
 from relay.page import State, page_number
+from relay.rendering import read_sources
+from relay.rendering.aside import Aside
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import Silences
 from relay.store import Holder, SqliteStore, holder
@@ -51,7 +54,7 @@ class Asked(Protocol):
         """List decisions about a page or an alert, newest first."""
         ...
 
-    async def explain(self, body: bytes, source: str) -> ExplainAnswer:
+    async def explain(self, body: bytes, source: str, asking: Asking) -> ExplainAnswer:
         """Say what would become of a webhook body."""
         ...
 
@@ -111,8 +114,12 @@ class Remote:
         found = await self._ask("GET", "/api/v1/decisions", Decisions, asked)
         return found or Decisions(decisions=(), next=None)
 
-    async def explain(self, body: bytes, source: str) -> ExplainAnswer:
+    async def explain(self, body: bytes, source: str, asking: Asking) -> ExplainAnswer:
         asked = {"source": source} if source else {}
+        if asking.at is not None:
+            asked["time"] = clock(asking.at) or ""
+        flags = {"no_silences": not asking.silences, "events": asking.events, "verbose": asking.everything}
+        asked |= {name: "" for name, given in flags.items() if given}
         found = await self._ask("POST", "/api/v1/explain", ExplainAnswer, asked, body)
         return found or ExplainAnswer(alerts=(), more=0, notes=())
 
@@ -190,18 +197,28 @@ class Local:
         number = page_number(page) if page else None
         return await self._answers.decisions(page=number, fingerprint=fingerprint or None, limit=limit)
 
-    async def explain(self, body: bytes, source: str) -> ExplainAnswer:
-        return await self._answers.explain(body, source)
+    async def explain(self, body: bytes, source: str, asking: Asking) -> ExplainAnswer:
+        return await self._answers.explain(body, source, asking=asking)
 
 
 async def _answers(storage: Path, config: Path | None, stack: AsyncExitStack) -> Answers:
-    book = None
-    if config is not None:
-        loaded = load(config, os.environ)
-        book = Rulebook(loaded.rules, loaded.keys)
-    store = await _store(storage, stack, needed=book is None)
+    book, sources = None, read_sources()
+    loaded = load(config, os.environ, stand_ins=True) if config is not None else None
+    store = await _store(storage, stack, needed=loaded is None)
+    if loaded is not None:
+        # what the store knows an integration by names its pages
+        book = Rulebook(recognise(loaded.rules, await store.integrations()), loaded.keys)
+        sources = {**sources, **{file.name: text for file, text in loaded.templates.items()}}
     silences = Silences(await store.silences())
-    return Answers(store, lambda: book, clock=_clock, sources={}, store_name=str(storage), silences=lambda: silences)
+    return Answers(
+        store,
+        lambda: book,
+        clock=_clock,
+        sources={},
+        store_name=str(storage),
+        silences=lambda: silences,
+        render=Aside(lambda: sources).render,
+    )
 
 
 async def _store(storage: Path, stack: AsyncExitStack, *, needed: bool) -> SqliteStore:

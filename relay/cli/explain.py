@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from relay.answers import DecisionAnswer, ExplainAnswer, PageAnswer
+from relay.answers import Asking, DecisionAnswer, ExplainAnswer, PageAnswer
 from relay.cli.asking import Asked, asked
 from relay.cli.options import storage_path
 from relay.cli.telling import tell_explained, tell_found
@@ -108,7 +108,7 @@ def _body(what: str) -> bytes | None:
 
 
 async def _explained(body: bytes, source: str, relay: Asked) -> Explained:
-    explained = await relay.explain(body, source)
+    explained = await relay.explain(body, source, Asking(events=True))
     decisions: list[DecisionAnswer] = []
     for alert in explained.alerts[:_ALERTS_TOLD]:
         found = await relay.decisions(fingerprint=alert.fingerprint, limit=1)

@@ -13,7 +13,7 @@ from relay.logs import Log, clean
 from relay.metrics import Metrics
 from relay.pagerduty.encoding import encode
 from relay.rendering import Renderer
-from relay.rules.dressed import addressed, notes_of, texts_of
+from relay.rules.dressed import REFUSED, addressed, notes_of, texts_of
 from relay.rules.ladder import FALLBACK, MINIMAL
 from relay.rules.ledger import Attempt, Claim
 from relay.rules.render import minimal
@@ -109,7 +109,7 @@ def rung_of(attempt: Attempt, rendered: Rendered) -> str:
 def bare(claim: Claim) -> Rendered:
     """Make what needs no template: a resolve or acknowledge says only whom it means, a minimal event what fires."""
     if claim.attempt.action is Action.TRIGGER:
-        return Rendered(minimal(view(claim, now=claim.attempt.at), "PagerDuty refused the full event"))
+        return Rendered(minimal(view(claim, now=claim.attempt.at), REFUSED))
     return Rendered(Event(event_action=claim.attempt.action, dedup_key=claim.page.dedup_key))
 
 

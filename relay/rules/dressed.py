@@ -10,6 +10,9 @@ from relay.rules.rulebook import Rulebook
 from relay.rules.ruleset import Texts
 from relay.rules.suppression.words import span
 
+REFUSED = "PagerDuty refused the full event"
+"""Why a minimal event says so little."""
+
 
 def texts_of(page: Page, book: Rulebook) -> Texts:
     """Find the texts of the receiver that a page goes to: its own, or its fallback's."""

@@ -6,7 +6,9 @@ from typing import TypeVar
 
 from aiohttp import web
 
-from relay.answers import Answers, Pages
+from relay.alert import Instant
+from relay.answers import Answers, Asking, Pages
+from relay.answers.times import read_time
 from relay.errors import NotTaken
 from relay.ingress import pagerduty
 from relay.page import State, Wanted, page_number
@@ -96,11 +98,11 @@ class Api:
 
     async def explain(self, request: web.Request) -> web.Response:
         """Say what would become of a webhook body; writes nothing."""
-        asked = _asked(request, "source", "verbose")
+        asked = _asked(request, "source", "verbose", "events", "no_silences", "time")
         body = await self._bodies.read(request)
         try:
             source, receiver = self._whose(body, asked.get("source", ""))
-            found = await self._answers().explain(body, source, receiver=receiver, everything="verbose" in asked)
+            found = await self._answers().explain(body, source, receiver=receiver, asking=_asking(asked))
         finally:
             self._bodies.done(body)
         return replies.json(found)
@@ -133,6 +135,24 @@ def _asked(request: web.Request, *known: str) -> dict[str, str]:
             raise BadRequest(f"parameter {name!r} is given twice")
         asked[name] = value
     return asked
+
+
+def _asking(asked: dict[str, str]) -> Asking:
+    return Asking(
+        at=_read(
+            asked,
+            "time",
+            lambda text: read_time(text.replace(" ", "+")),
+            "a time as RFC3339 has it, such as 2026-11-24T03:00:00Z",
+        ),
+        silences="no_silences" not in asked,
+        events="events" in asked,
+        everything="verbose" in asked,
+    )
+
+
+def _time(text: str) -> Instant:
+    return read_time(text.replace(" ", "+"))  # in a query a bare + is a blank
 
 
 def _limit(asked: dict[str, str]) -> int:
