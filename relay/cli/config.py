@@ -20,6 +20,7 @@ from relay.config import Examined, examine
 from relay.config.doubts import Traffic, doubted
 from relay.config.json_schema import json_schema
 from relay.config.rules import RULES
+from relay.config.showing import shown_config
 from relay.errors import Problem, RelayError
 from relay.logs import clean
 from relay.rules.confirming import planned
@@ -109,6 +110,30 @@ def schema() -> None:
       # yaml-language-server: $schema=relay.schema.json
     """
     click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+
+
+@config.command()
+@click.argument("file", metavar="FILE")
+@click.option("--origin", is_flag=True, help="Say of each value where it comes from: file and line, or the default.")
+def show(file: str, origin: bool) -> None:
+    """Print the effective configuration: defaults and what routes inherit filled in, secrets as <secret>.
+
+    It is YAML. Secrets need not be at hand, and integrations that are not PagerDuty's are left out.
+
+    \b
+    Examples:
+      pagerelay config show config/relay.yml
+      pagerelay config show --origin config/relay.yml | grep group_by
+
+    Exit status 1: the file would not load.
+    """
+    examined = examine(Path(file), os.environ, stand_ins=True)
+    if examined.loaded is None or examined.config is None or examined.notes is None:
+        for problem in examined.problems:
+            if not problem.warning:
+                click.echo(shown(problem, examined.text), err=True)
+        sys.exit(1)
+    click.echo(shown_config(examined.config, examined.notes, file, origins=origin), nl=False)
 
 
 def _checked(name: str, traffic: Traffic | None) -> _Checked:

@@ -66,7 +66,7 @@ class Problems:
 
     def _add(self, path: Path, message: str, *, key: bool, warning: bool, rule: str) -> None:
         line, column = place(self._root, path, key=key)
-        problem = Problem(self._file, line, column, _hidden(dotted(path)), _hidden(message), warning, rule)
+        problem = Problem(self._file, line, column, hidden(dotted(path)), hidden(message), warning, rule)
         self._keep(problem)
 
     def _keep(self, problem: Problem) -> None:
@@ -78,10 +78,10 @@ class Problems:
 
 def problem_of(file: str, fault: Fault) -> Problem:
     """Write down what is wrong with the YAML itself."""
-    return Problem(file, fault.line, fault.column, "", _hidden(fault.message), rule="yaml")
+    return Problem(file, fault.line, fault.column, "", hidden(fault.message), rule="yaml")
 
 
-def _hidden(text: str) -> str:
+def hidden(text: str) -> str:
     """Leave out what looks like a routing key: one may stand where a name should."""
     return _KEY_LIKE.sub("<secret>", text)
 
