@@ -8,7 +8,7 @@ from typing import Any
 from relay.promrules.functions import BEYOND, FUNCTIONS, NAMES, truth
 from relay.promrules.gofmt import CannotFormat, value_text
 from relay.promrules.golexer import Broken
-from relay.promrules.gotemplate import Action, Block, Command, Foreign, Nodes, Pipe, Term, Text, parse, pipes
+from relay.promrules.gotemplate import Action, Block, Command, Foreign, Nodes, Pipe, Term, Text, parse, shown
 
 _VARIABLES = ("$labels", "$externalLabels", "$externalURL", "$value")
 _FIELDS = {
@@ -83,10 +83,10 @@ def fill(text: str, samples: Samples) -> Filled:
     return Filled(written, "", tuple(dict.fromkeys(expander.unfilled)))
 
 
-def uses(text: str, *names: str) -> bool:
-    """Say whether a template names one of these: a variable (`$value`), a field of the data (`Value`), a function.
+def shows(text: str, *names: str) -> bool:
+    """Say whether what a template writes depends on one of these: a variable (`$value`), a field of the data (`Value`).
 
-    False for a text that cannot be read.
+    What only an `if` asks does not count. False for a text that cannot be read.
     """
     if "{{" not in text:
         return False
@@ -94,13 +94,13 @@ def uses(text: str, *names: str) -> bool:
         nodes = _parsed(text)
     except Broken:
         return False
-    for pipe in pipes(nodes):
-        for command in pipe.commands:
-            for term in command:
-                at_root = term.kind == "dot" or (term.kind == "variable" and term.value == "$")
-                if term.value in names or (at_root and term.fields and term.fields[0] in names):
-                    return True
-    return False
+    terms = (term for pipe in shown(nodes) for command in pipe.commands for term in command)
+    return any(_names(term, names) for term in terms)
+
+
+def _names(term: Term, names: tuple[str, ...]) -> bool:
+    at_root = term.kind == "dot" or (term.kind == "variable" and term.value == "$")
+    return term.value in names or (at_root and term.fields[:1] != () and term.fields[0] in names)
 
 
 @lru_cache(maxsize=4096)

@@ -83,17 +83,17 @@ def parse(text: str, functions: Collection[str], variables: Collection[str] = ()
     return _Parser(text, functions, variables).parse()
 
 
-def pipes(nodes: Nodes) -> Iterator[Pipe]:
-    """List every pipeline of a tree, those in brackets too."""
+def shown(nodes: Nodes) -> Iterator[Pipe]:
+    """List every pipeline whose value may be written, those in brackets too: all but the conditions of `if`."""
     for node in nodes:
         match node:
             case Action(pipe=pipe):
                 yield from _inner(pipe)
-            case Block(pipe=pipe, body=body, otherwise=otherwise):
-                yield from _inner(pipe)
-                yield from pipes((*body, *otherwise))
+            case Block(kind=kind, pipe=pipe, body=body, otherwise=otherwise):
+                yield from _inner(pipe) if kind != "if" else ()
+                yield from shown((*body, *otherwise))
             case Foreign(body=body):
-                yield from pipes(body)
+                yield from shown(body)
 
 
 def _inner(pipe: Pipe) -> Iterator[Pipe]:
