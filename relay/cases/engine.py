@@ -30,7 +30,7 @@ from relay.rendering import Renderer
 from relay.rollcall import RollCall
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import Posted, Silence
-from relay.scheduler import Scheduler
+from relay.scheduler import HEARD_EVERY, Scheduler
 from relay.silencing import Silencer
 from relay.store import SqliteStore
 from relay.storms import Storms
@@ -91,6 +91,8 @@ class Engine:
         self.store = store
         self.post = post
         self.log = io.StringIO()
+        self._heard_by: Instant | None = None
+        """When the clockwork writes down who was heard: pages are refreshed after that."""
         self.book = book = Rulebook(loaded.rules, loaded.keys)
         log = Log(self._clock, level="error", stream=self.log)
         jitter = random.Random(1).random  # noqa: S311
@@ -122,6 +124,7 @@ class Engine:
     async def deliver(self, body: bytes, source: str) -> None:
         """Take a webhook body, and do all that is due."""
         await self.intake.accept(body, source)
+        self._heard_by = self.now + HEARD_EVERY
         await self.settle()
 
     async def silence(self, asked: Silenced) -> Silence:
@@ -150,6 +153,9 @@ class Engine:
         while True:
             before = len(self.post.sent)
             await self.scheduler.tick()
+            if self._heard_by is not None and self._heard_by <= self.now:
+                self._heard_by = None
+                await self.store.flush_heard()
             await self._delivered()
             await self.changes.tick()
             await self.changes.settled()
@@ -159,7 +165,7 @@ class Engine:
 
     async def _due(self) -> Instant | None:
         """Say when something is next due."""
-        known = [await self.store.next_judgement(), self.silencer.current.next_change(self.now)]
+        known = [self._heard_by, await self.store.next_judgement(), self.silencer.current.next_change(self.now)]
         known += [due for _, _, due in await self.store.heads(self.now)]
         known += [max(head.due_at, self.now + SECOND // 2) for head in (await self.store.change_heads()).values()]
         return min((at for at in known if at is not None), default=None)

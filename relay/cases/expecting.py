@@ -62,8 +62,10 @@ def _fields(shapes: Shapes, own: Mapping[str, Node], at: At) -> Fields:
         shapes.read(own["at"], (*at, "at"), duration, 0)
     if "action" in fields:
         _check_words(shapes, fields["action"], (*at, "action"), _ACTIONS)
+    if "page" in own:
+        shapes.text(own["page"], (*at, "page"))
     for name, value in fields.items():
-        if name != "custom_details":
+        if name not in ("custom_details", "page"):
             _check_operator(shapes, value.says, (*at, name))
     return fields
 

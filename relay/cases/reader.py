@@ -1,5 +1,6 @@
 """Reads a case file: every mistake in it at once, each at its line and column."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,7 +77,7 @@ class _Reader:
     def _config(self, node: Node, root: Node) -> tuple[Path, bytes | None]:
         if isinstance(node, yaml.Mapping):
             return self._path, _alone(self._text, root)
-        return self._path.parent / self._shapes.text(node, ("config",)), None
+        return Path(os.path.normpath(self._path.parent / self._shapes.text(node, ("config",)))), None
 
     def _check_names(self, cases: Sequence[Case]) -> None:
         lines: dict[str, int] = {}

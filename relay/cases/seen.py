@@ -45,7 +45,7 @@ class Witness:
         members = await self._members(held)
         pages = await engine.store.pages_by_ids([one.page for one in members])
         worst = min((one.severity for one in members), key=lambda word: word.rank, default=None)
-        reasons = await self._reasons(stated, members)
+        verdict, reasons = await self._said(stated, members)
         return Seen(
             {
                 "firing": "no" if held is None or not held.firing else "yes",
@@ -53,7 +53,7 @@ class Witness:
                 "severity": "" if worst is None else worst.value,
                 "suppressed": _kinds(members),
                 "because": reasons,
-                "verdict": "" if held is None else held.verdict,
+                "verdict": verdict,
                 "dedup_key": sorted({page.dedup_key for page in pages}),
             },
             tuple(self._page(page) for page in pages),
@@ -116,13 +116,16 @@ class Witness:
         found = await self._engine.store.firing_with_members(held.id - 1, 1)
         return next((one.members for one in found if one.alert.id == held.id), ())
 
-    async def _reasons(self, stated: Stated, members: Sequence[Member]) -> list[str]:
-        """Say why an alert stands as it does: what keeps it quiet, then what was said of it last."""
+    async def _said(self, stated: Stated, members: Sequence[Member]) -> tuple[str, list[str]]:
+        """Say what was last decided of an alert, and why it stands as it does: what keeps it quiet comes first."""
+        verdict = ""
         said = [one.because for member in members for one in member.suppressions]
         said += [member.lowered for member in members if member.lowered]
         for entry in await self._engine.store.decisions(limit=1, fingerprint=fingerprint_of(stated.labels)):
-            said += [step.because for decision in entry.record.decisions for step in decision.steps]
-        return list(dict.fromkeys(said))
+            for decision in entry.record.decisions:
+                verdict = decision.verdict.value
+                said += [step.because for step in decision.steps]
+        return verdict, list(dict.fromkeys(said))
 
     def _page(self, page: Page) -> PageKey:
         current = self._engine.book.current_key(page.integration)
