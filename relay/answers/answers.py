@@ -149,6 +149,7 @@ class Answers:
         *,
         dedup_key: str | None = None,
         fingerprint: str | None = None,
+        incident: str | None = None,
         wanted: Wanted | None = None,
         delivered: State | None = None,
         waiting: bool | None = None,
@@ -159,12 +160,16 @@ class Answers:
     ) -> Pages:
         """List pages by id, from the first one after `after`; each argument that is given narrows the list.
 
-        `fingerprint` stands alone: the pages that alert is a member of. `waiting`: has something to send and is not in
-        flight; `dead`: is a dead letter that nobody let go of.
+        `fingerprint` and `incident` stand alone: the pages that alert is a member of, that incident (its id at
+        PagerDuty) stands for. `waiting`: has something to send and is not in flight; `dead`: is a dead letter that
+        nobody let go of.
         """
         names, now = await self._names(), self._clock()
-        if fingerprint is not None:
-            held = await self._store.pages_holding(fingerprint, limit)
+        if fingerprint is not None or incident is not None:
+            if fingerprint is not None:
+                held = await self._store.pages_holding(fingerprint, limit)
+            else:
+                held = await self._store.pages_of_incident(incident or "")
             lines = [self._line(page, names, now) for page in held]
             return Pages(pages=tuple(lines), next=None)
         found: list[Page] = []

@@ -11,6 +11,7 @@ from relay.answers.reasons import holds_of, inhibitors_of, windows_of
 from relay.answers.words import PageState, clock, state
 from relay.decision import Decision, Verdict
 from relay.errors import NotTaken
+from relay.event import Severity
 from relay.ingress import alertmanager, pagerduty
 from relay.page import Member, Page, short_id
 from relay.rules.classify import Classifier, Draft, Entry, Placement
@@ -183,17 +184,19 @@ async def _place(place: Placement, entry: Entry, decision: Decision | None, desk
         page=short_id(place.page if page is None else page.id),
         state=word,
         open=page is not None and page.delivered in LIVE,
-        says=_told(place, page, verdict, entry.alert.status),
+        says=_told(place, page, verdict, entry.alert.status, member),
         joins="" if member is None else short_id(member.page),
         suppressed=() if member is None else tuple(one.because for one in member.suppressions),
         lowered="" if member is None else member.lowered,
     )
 
 
-def _told(place: Placement, page: Page | None, verdict: Verdict | None, status: Status) -> str:
+def _told(place: Placement, page: Page | None, verdict: Verdict | None, status: Status, member: Member | None) -> str:
     if verdict is Verdict.SUPPRESSED:
         return _quietly(place, page)
-    return _folds(place, page) if verdict is Verdict.FOLDED else _says(place, page, status)
+    if verdict is Verdict.FOLDED:
+        return _folds(place, page)
+    return _says(place, page, status, place.severity if member is None else member.severity)
 
 
 async def _current(number: int, store: SqliteStore) -> Page | None:
@@ -223,7 +226,7 @@ def _folds(place: Placement, page: Page | None) -> str:
     return f"its page {name} at receiver {place.receiver} would not open: it folds into the storm page"
 
 
-def _says(place: Placement, page: Page | None, status: Status) -> str:
+def _says(place: Placement, page: Page | None, status: Status, severity: Severity) -> str:
     name = short_id(place.page if page is None else page.id)
     if status is Status.RESOLVED:
         if page is None or not page.firing + page.quiet:
@@ -233,5 +236,5 @@ def _says(place: Placement, page: Page | None, status: Status) -> str:
         into = short_id(page.folded)
         return f"its page {name} at receiver {place.receiver} is folded into page {into}: what fires stands there"
     if page is None or state(page) in (PageState.CLOSED, PageState.SUPERSEDED, PageState.LEFT_OPEN):
-        return f"it opens page {name} at receiver {place.receiver} as {place.severity}"
+        return f"it opens page {name} at receiver {place.receiver} as {severity}"
     return f"it belongs to page {name} at receiver {place.receiver}, which is {state(page)}"

@@ -42,8 +42,8 @@ class Asked(Protocol):
         """Show one page by its short id; None if there is none."""
         ...
 
-    async def pages(self, *, dedup_key: str = "", fingerprint: str = "") -> Pages:
-        """List the pages with this dedup key, or those that hold this alert."""
+    async def pages(self, *, dedup_key: str = "", fingerprint: str = "", incident: str = "") -> Pages:
+        """List the pages with this dedup key, those that hold this alert, or those of this incident at PagerDuty."""
         ...
 
     async def listed(self, asked: dict[str, str]) -> Pages:
@@ -96,8 +96,9 @@ class Remote:
     async def page(self, name: str) -> PageAnswer | None:
         return await self._ask("GET", f"/api/v1/pages/{quote(name, safe='')}", PageAnswer)
 
-    async def pages(self, *, dedup_key: str = "", fingerprint: str = "") -> Pages:
-        asked = {"fingerprint": fingerprint} if fingerprint else {"dedup_key": dedup_key}
+    async def pages(self, *, dedup_key: str = "", fingerprint: str = "", incident: str = "") -> Pages:
+        named = {"fingerprint": fingerprint, "incident": incident}
+        asked = {name: value for name, value in named.items() if value} or {"dedup_key": dedup_key}
         found = await self._ask("GET", "/api/v1/pages", Pages, asked)
         return found or Pages(pages=(), next=None)
 
@@ -184,8 +185,10 @@ class Local:
         number = page_number(name)
         return None if number is None else await self._answers.page(number)
 
-    async def pages(self, *, dedup_key: str = "", fingerprint: str = "") -> Pages:
-        return await self._answers.pages(dedup_key=dedup_key or None, fingerprint=fingerprint or None)
+    async def pages(self, *, dedup_key: str = "", fingerprint: str = "", incident: str = "") -> Pages:
+        return await self._answers.pages(
+            dedup_key=dedup_key or None, fingerprint=fingerprint or None, incident=incident or None
+        )
 
     async def listed(self, asked: dict[str, str]) -> Pages:
         delivered = State(asked["delivered"]) if "delivered" in asked else None

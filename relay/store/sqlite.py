@@ -332,6 +332,10 @@ class SqliteStore:
         """List what people and timers did about a page at PagerDuty, newest last; the last 50."""
         return await self._people.ask(lambda db: acts.acts(db, page))
 
+    async def pages_of_incident(self, incident: str) -> list[Page]:
+        """Find the pages that an incident at PagerDuty is known to stand for, by its id."""
+        return await self._people.ask(lambda db: acts.pages_of_incident(db, incident))
+
     async def told_pages(self) -> list[int]:
         """Name every page that PagerDuty may hold open."""
         return await self._people.ask(reconciling.told_pages)

@@ -36,8 +36,8 @@ class Api:
         """List pages."""
         asked = _asked(
             request,
-            *("dedup_key", "fingerprint", "wanted", "delivered", "waiting", "dead", "receiver", "limit", "after"),
-            *("order", "due"),
+            *("dedup_key", "fingerprint", "incident", "wanted", "delivered", "waiting", "dead", "receiver"),
+            *("limit", "after", "order", "due"),
         )
         if _read(asked, "order", ("id", "need").index, "'need', or leave it out for the order of ids"):
             return replies.json(await self._pages_by_need(asked))
@@ -46,6 +46,7 @@ class Api:
         found = await self._answers().pages(
             dedup_key=asked.get("dedup_key"),
             fingerprint=asked.get("fingerprint"),
+            incident=asked.get("incident"),
             wanted=_word(asked, "wanted", Wanted),
             delivered=_word(asked, "delivered", State),
             waiting=_yes(asked, "waiting"),
@@ -57,7 +58,8 @@ class Api:
         return replies.json(found)
 
     async def _pages_by_need(self, asked: dict[str, str]) -> Pages:
-        if other := next((name for name in ("dedup_key", "fingerprint", "waiting", "after") if name in asked), None):
+        alone = ("dedup_key", "fingerprint", "incident", "waiting", "after")
+        if other := next((name for name in alone if name in asked), None):
             raise BadRequest(f"{other} does not go with order=need")
         return await self._answers().pages_by_need(
             dead=_yes(asked, "dead") or False,
