@@ -83,7 +83,10 @@ def test_manifests_are_read_in_every_document_and_other_kinds_are_left_alone() -
         ("groups:\n- rules:\n  - {alert: A, expr: '1', labels: [x]}", ["3:27 bad-rule groups[0].rules[0].labels"]),
         ("groups:\n- rules:\n  - {alert: A, expr: '', labels: {}}", ["3:5 bad-rule groups[0].rules[0]"]),
         ("groups:\n- rules:\n  - {alert: A, alert: B, expr: '1'}", ["3:16 bad-yaml"]),
-        ("groups:\n- rules:\n  - {alert: A, expr: '1',\n     labels: {a: [x]}}", ["4:15 bad-rule groups[0].rules[0].labels.a"]),
+        (
+            "groups:\n- rules:\n  - {alert: A, expr: '1',\n     labels: {a: [x]}}",
+            ["4:15 bad-rule groups[0].rules[0].labels.a"],
+        ),
         ("rule_files: [x]", ["1:1 no-rules"]),
         ("", ["1:1 no-rules"]),
         ("kind: Service\nspec: {groups: []}", ["1:1 no-rules"]),
