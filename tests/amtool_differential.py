@@ -77,13 +77,12 @@ def _matcher(draw: st.DrawFn) -> str:
 
 
 _OWN = st.fixed_dictionaries(
-    {},
+    {"continue": st.sampled_from((True, True, False))},
     optional={
         "receiver": st.sampled_from(RECEIVERS),
-        "continue": st.booleans(),
-        "matchers": st.lists(_matcher(), max_size=3),
-        "match": st.dictionaries(st.sampled_from(NAMES), st.sampled_from((*VALUES, 1, 2, True)), max_size=2),
-        "match_re": st.dictionaries(st.sampled_from(NAMES), st.sampled_from(REGEXES), max_size=2),
+        "matchers": st.lists(_matcher(), max_size=2),
+        "match": st.dictionaries(st.sampled_from(NAMES), st.sampled_from((*VALUES, 1, 2, True)), max_size=1),
+        "match_re": st.dictionaries(st.sampled_from(NAMES), st.sampled_from(REGEXES), max_size=1),
         "group_by": st.lists(st.sampled_from(NAMES), min_size=1, max_size=2, unique=True) | st.just(["..."]),
         "group_wait": st.sampled_from(("0s", "30s")),
         "repeat_interval": st.sampled_from(("4h", "1h30m")),
@@ -105,8 +104,8 @@ def trees(draw: st.DrawFn) -> Tree:
 
 label_sets: st.SearchStrategy[list[Labels]] = st.lists(
     st.dictionaries(st.sampled_from(NAMES), st.sampled_from(VALUES)).map(lambda one: tuple(one.items())),
-    min_size=1,
-    max_size=4,
+    min_size=2,
+    max_size=6,
 )
 """Several for one tree: a tree is dearer than a question."""
 
@@ -134,6 +133,7 @@ class Comparison:
             if said is not None:
                 receivers = said.splitlines()[-1]
                 self.counts["label sets that several routes take"] += "," in receivers
+                self.counts["label sets that more than the root takes"] += "Matching" in said and "    " in said
                 self._same("test", f"--verify.receivers={receivers}", *words)
 
     def _same(self, command: str, *words: str) -> str | None:

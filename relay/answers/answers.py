@@ -160,8 +160,8 @@ class Answers:
     ) -> Pages:
         """List pages by id, from the first one after `after`; each argument that is given narrows the list.
 
-        `fingerprint` and `incident` stand alone: the pages that alert is a member of, that incident (its id at
-        PagerDuty) stands for. `waiting`: has something to send and is not in flight; `dead`: is a dead letter that
+        `fingerprint` and `incident` stand alone: the pages that alert is a member of, that incident (its id
+        or number) stands for. `waiting`: has something to send and is not in flight; `dead`: is a dead letter that
         nobody let go of.
         """
         names, now = await self._names(), self._clock()

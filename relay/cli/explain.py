@@ -32,7 +32,7 @@ MESSAGES = 20
 _PAGES = 20
 _ALERTS_TOLD = 20
 """Alerts of a webhook file whose last decisions are looked up."""
-_URL = re.compile(r"https?://[^/]+/(?:.*/)?(?P<kind>pages|incidents)/(?P<id>[A-Za-z0-9]+)(?:[/?#].*)?")
+_URL = re.compile(r"https?://[^/]+/(?:.*/)?(?P<kind>pages|incidents|alerts)/(?P<id>[A-Za-z0-9]+)(?:[/?#].*)?")
 _RULE_FILE = (".yml", ".yaml")
 
 
@@ -55,8 +55,8 @@ class Explained(msgspec.Struct):
 class Question(NamedTuple):
     """What is asked, and how."""
 
-    what: str
-    """A file, or what else names something; "" for labels alone."""
+    what: str | None
+    """A file, or what else names something; None for labels alone."""
     labels: dict[str, str]
     annotations: dict[str, str]
     source: str
@@ -148,7 +148,7 @@ def explain(
         sys.exit(1)
     if found is None:
         click.echo(
-            f"pagerelay: nothing is known of {clean(question.what)}: it is no file, and no page, dedup key, "
+            f"pagerelay: nothing is known of {clean(what[0])}: it is no file, and no page, dedup key, "
             "fingerprint or incident that the relay remembers; labels are written name=value",
             err=True,
         )
@@ -162,8 +162,8 @@ def explain(
 def _question(what: Sequence[str], annotations: Sequence[str], source: str, asking: Asking) -> Question:
     """Tell labels from what they stand behind."""
     first = what[0]
-    named = "" if len(what) > 1 and "=" in first and not _is_file(first) else first
-    labels = labels_of(what[1:] if named else what)
+    named = None if len(what) > 1 and "=" in first and not _is_file(first) else first
+    labels = labels_of(what if named is None else what[1:])
     return Question(named, labels, labels_of(annotations), source, asking, time.time_ns() // 1000)
 
 
@@ -181,9 +181,10 @@ async def _ask(question: Question, url: str, storage: Path, config: Path | None)
     async with asked(url, storage, config) as relay:
         if body is not None:
             return await _explained(body, question, relay)
-        found = await _found(question.what, relay)
-        if found is None and "=" in question.what:
-            labels = labels_of([question.what])
+        what = question.what or ""
+        found = await _found(what, relay)
+        if found is None and "=" in what:
+            labels = labels_of([what])
             return await _explained(stated.of_labels(labels, question.annotations, question.at), question, relay)
         if found is not None and question.otherwise:
             found.explained = await _otherwise(found.pages, question, relay)
@@ -192,7 +193,7 @@ async def _ask(question: Question, url: str, storage: Path, config: Path | None)
 
 def _stated(question: Question) -> bytes | None:
     """Return the webhook body that is meant; None where `what` names something that the relay may know."""
-    if not question.what:
+    if question.what is None:
         return stated.of_labels(question.labels, question.annotations, question.at)
     if question.what != "-" and not _is_file(question.what):
         if question.labels:
@@ -235,7 +236,7 @@ async def _otherwise(pages: Sequence[PageAnswer], question: Question, relay: Ask
 async def _found(what: str, relay: Asked) -> Found | None:
     """Try what it looks like first: a URL, a page id, a fingerprint; anything may be a dedup key, or an incident."""
     if url := _URL.fullmatch(what):
-        if url["kind"] == "incidents":
+        if url["kind"] != "pages":  # the sandbox calls an incident's page `alerts`
             return await _of_incident(url["id"], relay)
         what = url["id"]
     if page_number(what) is not None and (page := await relay.page(what)) is not None:

@@ -39,7 +39,7 @@ class Hits:
         """Say what stands behind a route in the drawing."""
         firing, decisions = self.firing[route.id], self.decisions[route.id]
         if not firing and not decisions:
-            return "  (never hit)" if not route.routes else ""
+            return "  (never hit)" if not route.routes else ""  # what went to its children is written there
         return f"  ({firing} firing, {_counted(decisions, 'decision')})"
 
     def summary(self) -> list[str]:

@@ -87,6 +87,11 @@ def pages_of_incident(db: Connection, incident: str) -> list[Page]:
     return [codec.page(row) for row in db.execute(query("acts", "pages_of_incident"), (incident,)).fetchall()]
 
 
+def pages_of_incident_number(db: Connection, number: int) -> list[Page]:
+    """Find the pages that an incident stands for by the number people call it by; at most 20."""
+    return [codec.page(row) for row in db.execute(query("acts", "pages_of_incident_number"), (number,)).fetchall()]
+
+
 def _of_keys(db: Connection, news: News, keys: Sequence[str], services: Mapping[str, str]) -> list[Page]:
     found = [about(news, _of_key(db, key), services) for key in keys]
     return list({page.id: page for page in found if page is not None}.values())

@@ -333,7 +333,9 @@ class SqliteStore:
         return await self._people.ask(lambda db: acts.acts(db, page))
 
     async def pages_of_incident(self, incident: str) -> list[Page]:
-        """Find the pages that an incident at PagerDuty is known to stand for, by its id."""
+        """Find the pages that an incident at PagerDuty is known to stand for, by its id or its number."""
+        if incident.isascii() and incident.isdigit() and len(incident) < 19:
+            return await self._people.ask(lambda db: acts.pages_of_incident_number(db, int(incident)))
         return await self._people.ask(lambda db: acts.pages_of_incident(db, incident))
 
     async def told_pages(self) -> list[int]:
