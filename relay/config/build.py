@@ -256,7 +256,9 @@ class _References:
         for section in ("mute_time_intervals", "active_time_intervals"):
             for index, name in enumerate(getattr(route, section)):
                 if not self._has(self.intervals, name):
-                    message = f"undefined time interval {go_quote(name)} used in route"
+                    near = get_close_matches(name, self.intervals or (), n=1, cutoff=0.6)
+                    hint = f"; did you mean {go_quote(near[0])}?" if near else ""
+                    message = f"undefined time interval {go_quote(name)} used in route{hint}"
                     self.problems.error((*path, section, index), message, rule="undefined-name")
         for index, child in enumerate(route.routes):
             self.check(child, (*path, "routes", index))

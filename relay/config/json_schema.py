@@ -43,6 +43,7 @@ def json_schema() -> dict[str, Any]:
         "$schema": DRAFT,
         "title": "Pagerelay's routing file",
         **root,
+        "type": "object",
         "definitions": dict(sorted(definitions.items())),
     }
 
@@ -74,7 +75,7 @@ def _property(said: dict[str, Any]) -> dict[str, Any]:
         said.pop("type", None)
     elif isinstance(said.get("type"), str):
         said["type"] = [said["type"], "null"]
-    elif "anyOf" in said and _NULL not in said["anyOf"]:
+    elif "anyOf" in said and _NULL not in said["anyOf"] and not any("$ref" in one for one in said["anyOf"]):
         said["anyOf"].append(_NULL)
     return said
 
@@ -105,7 +106,7 @@ def _choice(choices: list[dict[str, Any]]) -> dict[str, Any]:
     for choice in choices:
         if choice != _NONE:
             flat += choice.get("anyOf", [choice])
-    if any("null" in choice.get("type", ()) for choice in flat if choice != _NULL):
+    if any("$ref" in choice or "null" in choice.get("type", ()) for choice in flat if choice != _NULL):
         flat = [choice for choice in flat if choice != _NULL]
     return flat[0] if len(flat) == 1 else {"anyOf": flat}
 

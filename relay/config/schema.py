@@ -148,6 +148,7 @@ _DURATION = WithJsonSchema(
             {"type": "string", "pattern": "^(?=.)(\\d+y)?(\\d+w)?(\\d+d)?(\\d+h)?(\\d+m)?(\\d+s)?(\\d+ms)?$|^0$"},
             {"const": 0},
         ],
+        "patternErrorMessage": "not a duration: write 30s, 5m, 4h or 1h30m",
         "x-kind": "duration",
     }
 )
@@ -166,7 +167,7 @@ Period = Annotated[int, _parsed(_some_time, "duration"), _DURATION]
 Timeout = Annotated[
     int,
     _parsed(go_duration, "duration"),
-    WithJsonSchema({"anyOf": [{"type": "string", "pattern": "^[0-9.hmsuµdwy]+$"}, {"const": 0}]}),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": "^[0-9.hmsuµdwy]+$"}, {"const": 0}], "x-kind": "duration"}),
 ]
 Url = Annotated[
     str, _parsed(http_url, "url"), WithJsonSchema({"type": "string", "pattern": "^[hH][tT][tT][pP][sS]?://[^@]+$"})

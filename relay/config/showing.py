@@ -135,9 +135,8 @@ def _hint(section: schema.Section, name: str) -> Any:
 
 
 def _is_length(hint: Any) -> bool:
-    told = [one for one in getattr(hint, "__metadata__", ()) if isinstance(one, WithJsonSchema)]
-    lengths = (schema.Length, schema.Period, schema.Timeout)
-    return (bool(told) and hint in lengths) or any(map(_is_length, get_args(hint)))
+    told = [one.json_schema or {} for one in getattr(hint, "__metadata__", ()) if isinstance(one, WithJsonSchema)]
+    return any(one.get("x-kind") == "duration" for one in told) or any(map(_is_length, get_args(hint)))
 
 
 def _flat(value: Any, hint: Any) -> str:

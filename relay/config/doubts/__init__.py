@@ -15,12 +15,18 @@ from relay.errors import Problem
 __all__ = ["Look", "Traffic", "doubted"]
 
 
+_NOTHING_TO_SAY = frozenset({"yaml", "no-route"})
+"""Errors after which most doubts would only follow from them."""
+
+
 def doubted(examined: Examined, now: Instant, traffic: Traffic | None = None) -> tuple[Problem, ...]:
     """Say everything that can be said of a file, doubts among it, in the order of the file.
 
     Of a file with errors the parts are doubted that have none. `traffic` is what was recorded of alerts.
     """
     if examined.config is None or examined.built is None or examined.notes is None:
+        return examined.problems
+    if any(problem.rule in _NOTHING_TO_SAY for problem in examined.problems):
         return examined.problems
     look = Look(examined.config, examined.built, examined.notes, now, traffic)
     for doubt in (
