@@ -102,7 +102,7 @@ class Engine:
             book,
             renderer,
             post,
-            steady=self._clock,
+            steady=_steady,
             jitter=jitter,
             timeout=lambda _: _CALL,
             external_url=_EXTERNAL_URL,
@@ -188,6 +188,11 @@ class Engine:
 
     def _clock(self) -> Instant:
         return self.now
+
+
+def _steady() -> Instant:
+    """Say the time by a clock that goes on: a budget wants a moment between two calls, however large it is."""
+    return time.monotonic_ns() // 1000
 
 
 @asynccontextmanager

@@ -21,9 +21,9 @@ from relay.rules.matchers import parse_matchers
 
 START = instant(datetime(2026, 11, 23, 12, tzinfo=UTC))
 """When a case begins that does not say: a Monday, at noon in UTC."""
-_ALSO = ("alerts", "start", "source", "repeat_interval")
+ALSO = ("alerts", "start", "source", "repeat_interval")
 """What a file says for all its cases, and a case for itself."""
-_GIVEN: Mapping[str, Sequence[str]] = {
+GIVEN: Mapping[str, Sequence[str]] = {
     "fires": ("annotations", "count", "group"),
     "resolves": ("count",),
     "silence": ("lasts", "name"),
@@ -60,7 +60,7 @@ class _Reader:
         self._shapes = shapes
 
     def file(self, root: Node) -> CaseFile | None:
-        top = self._shapes.mapping(root, (), ("config", *_ALSO, "cases"))
+        top = self._shapes.mapping(root, (), ("config", *ALSO, "cases"))
         for name, what in (("config", "the routing file, or all of it"), ("cases", "the list of cases")):
             if name not in top and isinstance(root, yaml.Mapping):
                 self._shapes.problems.error((), f"`{name}` is missing: {what}")
@@ -89,7 +89,7 @@ class _Reader:
 
     def _case(self, node: Node, at: At, file: Mapping[str, Node], known: Mapping[str, Stated]) -> Case:
         shapes = self._shapes
-        own = shapes.mapping(node, at, ("name", *_ALSO, "given", "then"))
+        own = shapes.mapping(node, at, ("name", *ALSO, "given", "then"))
         alerts = {**known, **named_alerts(shapes, own, at)}
         needed = (("name", "the sentence that it shows to be true"), ("then", "what is expected"))
         for name, what in needed if isinstance(node, yaml.Mapping) else ():
@@ -139,7 +139,7 @@ class _Reader:
 
     def _given(self, node: Node, at: At, known: Mapping[str, Stated]) -> Given | None:
         shapes = self._shapes
-        word, own = shapes.one_of(node, at, _GIVEN)
+        word, own = shapes.one_of(node, at, GIVEN)
         when = shapes.time(own, at)
         match word:
             case "fires":
