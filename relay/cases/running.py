@@ -99,6 +99,10 @@ class _Runner:
         return result
 
     async def _played(self, case: Case, loaded: Loaded, coverage: Coverage) -> list[Failure]:
+        sources = loaded.rules.sources
+        if case.source and sources and case.source not in sources:
+            named = f"one of the sources of {coverage.file}: {', '.join(sources)}"
+            return [Failure(case.line, 1, 0, "source", named, case.source)]
         renderer = await self._renderer(loaded)
         with tempfile.TemporaryDirectory(prefix="pagerelay-test-", dir=_quick_place()) as directory:
             try:

@@ -250,6 +250,14 @@ def test_what_cannot_happen_is_told_where_it_is_given(play: Play) -> None:
     assert "got       silence invalid: at least one matcher must not match the empty string" in lines
 
 
+def test_a_source_that_the_routing_file_does_not_name_is_told(play: Play) -> None:
+    play.file.write_text(CONFIG.replace("config:\n", "source: stagin\nconfig:\n  sources: [{name: prod}]\n") + SENT)
+    done = CliRunner().invoke(main, ["test", str(play.file)])
+
+    assert done.exit_code == 1
+    assert f"expected  one of the sources of {play.file}: prod" in done.stdout
+
+
 def test_colours_are_for_terminals(play: Play) -> None:
     assert "\x1b[" not in play(SENT).output
     assert "\x1b[" in CliRunner().invoke(main, ["test", str(play.file)], color=True).output

@@ -51,7 +51,7 @@ def test_a_file_of_cases_is_read(tmp_path: Path) -> None:
         ),
         (HEAD, "5:5: cases[0]: `then` is missing: what is expected"),
         (HEAD + "    then: []\n", "6:5: cases[0].then: nothing is expected here"),
-        (ONE + "    strat: x\n", "7:5: cases[0].strat: unknown key strat: did you mean start?"),
+        (ONE + "    begin: x\n", "7:5: cases[0].begin: unknown key begin: did you mean given?"),
         (
             ONE + "    start: 2026-11-23T22:30:00\n",
             "7:12: cases[0].start: say in which zone: 2026-11-23T22:30:00Z, or 2026-11-23T22:30:00+01:00",
@@ -144,7 +144,7 @@ def test_each_mistake_is_told_at_its_place(tmp_path: Path, text: str, said: str)
 
 
 def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
-    found = read(tmp_path, HEAD + "    then: [{alert: dsk, severity: error}, {sent: [{sumary: x}]}]\n    oops: 1\n")
+    found = read(tmp_path, HEAD + "    then: [{alert: dsk, severity: error}, {sent: [{subject: x}]}]\n    oops: 1\n")
 
     assert [one.split(": ")[0] for one in found] == ["6:20", "6:52", "7:5"]
 
