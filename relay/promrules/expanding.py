@@ -130,10 +130,7 @@ class _Expander:
         self.size = 0
 
     def nodes(self, nodes: Nodes) -> str:
-        known = len(self.scope)
-        written = "".join(self.bounded(self.node(node)) for node in nodes)
-        del self.scope[known:]
-        return written
+        return "".join(self.bounded(self.node(node)) for node in nodes)
 
     def bounded(self, text: str) -> str:
         self.size += len(text)
@@ -232,11 +229,16 @@ class _Expander:
             case "function":
                 return self.call(str(term.value), (), (), term.fields)
             case "variable":
-                value = next(value for name, value in reversed(self.scope) if name == term.value)
+                return self.fields(self.variable(str(term.value)), term.fields)
+        return self.fields(self.dot, term.fields)
+
+    def variable(self, wanted: str) -> Any:
+        for name, value in reversed(self.scope):
+            if name == wanted:
                 if isinstance(value, Beyond):
                     raise value
-                return self.fields(value, term.fields)
-        return self.fields(self.dot, term.fields)
+                return value
+        raise Broken(f"undefined variable: {wanted}")  # it was declared in a branch that was not taken
 
     def fields(self, value: Any, fields: tuple[str, ...]) -> Any:
         if value is not _Data:

@@ -4,7 +4,7 @@ import itertools
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.promrules import read, read_text
@@ -188,6 +188,7 @@ FIELDS = "Labels, ExternalLabels, ExternalURL, Value"
         ("{{ .labels.x }}", f"can't evaluate field labels in an alert's data: it has {FIELDS}"),
         ("{{ if gt $value 90 }}x{{ end }}", "error calling gt: incompatible types for comparison"),
         ('{{ humanize "one" }}', 'error calling humanize: strconv.ParseFloat: parsing "one": invalid syntax'),
+        ("{{ if not $value }}{{ $y := 1 }}{{ else }}{{ $y }}{{ end }}", "undefined variable: $y"),
         ("{{ match 1 $value }}", "error calling match: wrong type for value; expected string; got int"),
     ],
 )  # fmt: skip
@@ -246,6 +247,7 @@ def trees(draw: st.DrawFn, depth: int = 3) -> Route:
     return route("{}", depth)
 
 
+@settings(max_examples=60)
 @given(trees(), st.sets(st.sampled_from(LABELS)), st.lists(st.sampled_from(VALUES), min_size=3, max_size=3))
 def test_every_route_that_some_value_leads_to_is_reached(root: Route, open_: set[str], values: list[str]) -> None:
     known = dict(zip(LABELS, values, strict=True))

@@ -209,6 +209,14 @@ def test_labels_that_are_known_only_once_it_fires_are_said(tmp_path: Path) -> No
     assert page["depends_on"] == ["cluster"]
 
 
+def test_a_severity_that_a_rule_does_not_say_is_taken_to_be_missing(tmp_path: Path) -> None:
+    rules = rule(labels={"team": "payments", "namespace": "", "chat": ""})
+    (entry,) = json.loads(ran(tmp_path, rules, "--format=json").stdout)["rules"]
+
+    assert (entry["receivers"], entry["severity"]) == (["platform"], "error")
+    assert entry["may_also"] == []
+
+
 def test_labels_can_be_given_that_its_alerts_have(tmp_path: Path) -> None:
     rules = rule(
         labels={"severity": "critical", "team": "a"}, annotations={**NOTED, "summary": "{{ $labels.cluster }}"}
