@@ -46,7 +46,7 @@ class Hits:
         """Say what was counted."""
         since = f" since {clock(self.since)}" if self.since else ""
         lines = [
-            f"By these routes: {_counted(self.alerts, 'alert')} that fire now, "
+            f"By these routes: {_counted(self.alerts, 'firing alert')}, "
             f"and {_counted(self.told, 'decision')} about firing alerts{since}."
         ]
         if self.unknown:

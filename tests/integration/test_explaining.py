@@ -50,13 +50,13 @@ def open_there(relay: Relay, dedup_key: str) -> dict[str, Any]:
 
 
 async def test_the_event_that_is_explained_is_the_one_that_is_sent(tmp_path: Path) -> None:
-    """A page that opens, one that an alert joins, one that was opened before, one that resolves."""
+    """A page that opens, one that an alert joins while another says more, one that goes on, ends, and opens again."""
     routes = config(dedup_key="{labels.team}", group_interval="1s")
     disk, queue = fires("Disk", "critical", team="x"), fires("Queue", "warning", team="x", node="b")
     async with open_relay(tmp_path, routes) as relay:
         for alerts, sends in (
             ([disk], "trigger"),
-            ([disk, queue], "update"),
+            ([{**disk, "annotations": {"summary": "Disk is worse"}}, queue], "update"),
             ([resolved("Disk", "critical", team="x"), queue], "update"),
             ([resolved("Queue", team="x", node="b")], "resolve"),
             ([queue], "trigger"),
@@ -274,4 +274,4 @@ async def test_route_show_counts_what_the_store_knows(tmp_path: Path) -> None:
         '    ├── {alertname="Disk"}  receiver: a  (1 firing, 2 decisions)',
         '    └── {a="b"}  receiver: a  (never hit)',
     ]
-    assert "2 alerts that fire now, and 3 decisions about firing alerts since 2026-11-23T12:00:00.000Z" in result.output
+    assert "2 firing alerts, and 3 decisions about firing alerts since 2026-11-23T12:00:00.000Z" in result.output
