@@ -54,6 +54,8 @@ cases:
       - {at: 20m, resolves: {alertname: Disk, team: db, severity: critical}}
     then:
 """
+ANOTHER = """    - {source_matchers: ['alertname="Gone"'], target_matchers: ['team="db"']}\n"""
+"""A rule with the same targets, of which no source fires."""
 DISK = "{alertname: Disk, team: db, severity: critical}"
 SENT = """\
       - at: 30m
@@ -210,6 +212,10 @@ def test_a_rule_is_reached_by_an_alert_that_it_keeps_quiet(play: Play) -> None:
     done = play(rule, "--coverage", "--coverage.minimum", "100")
 
     assert done.exit_code == 0, done.output
+    play.file.write_text(play.file.read_text().replace("inhibit_rules:\n", "inhibit_rules:\n" + ANOTHER))
+    more = CliRunner().invoke(main, ["test", "--coverage", str(play.file)])
+    assert f"{play.file}: 2 of 2 routes, 1 of 2 inhibit rules reached" in more.stdout
+    assert f"{play.file}:10: the inhibit rule in line 10" in more.stdout
 
 
 def test_junit_names_each_case_with_what_failed(play: Play, tmp_path: Path) -> None:
