@@ -2,7 +2,7 @@
 
 from itertools import product
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relay.rules.covering import contradiction, covers, together_cover
@@ -43,6 +43,8 @@ def test_what_is_said_to_contradict_itself_takes_nothing(matchers: list[Matcher]
         assert not any(takes(matchers, labels) for labels in EVERYTHING)
 
 
+@example(wides=[[Matcher("!=", "a", "x")], [Matcher("=", "a", "x")]], narrow=[])
+@example(wides=[[Matcher("!~", "a", "x|y")], [Matcher("=~", "a", "x|y")]], narrow=[Matcher("!=", "a", "")])
 @given(wides=st.lists(listable, min_size=1, max_size=4), narrow=listable)
 def test_among_values_that_can_be_listed_nothing_is_missed(wides: list[list[Matcher]], narrow: list[Matcher]) -> None:
     every = [dict(zip(NAMES, values, strict=True)) for values in product((*VALUES, "z"), repeat=len(NAMES))]

@@ -90,8 +90,8 @@ def _routes(*routes: str) -> str:
         + "time_intervals: [{name: t, time_intervals: [{months: [february], days_of_month: ['29']}, "
         "{years: ['2026:2030']}, {times: [{start_time: '22:00', end_time: '24:00'}]}]}]\n",
         paging("routing_key: KEY, description: '{{ common_annotations.summary or default_summary }}'"),
-        "route: {receiver: r, severity: {page: critical, default: warning}}\nreceivers: [{name: r}]\n"
-        "sources: [{name: p, repeat_interval: 4h, stale_after: 9h}]\n",
+        "route: {receiver: r, severity: {page: critical, Default: warning}}\nreceivers: [{name: r}]\n"
+        "sources: [{name: p, repeat_interval: 4h, stale_after: 5h}]\n",
         paging(
             "routing_key: KEY",
             rest="  fallback: b\n- {name: b, pagerduty_configs: [{routing_key: OTHER_KEY}]}\n- {name: m, "
