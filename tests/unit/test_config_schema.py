@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from relay.cli.config import config
 from relay.config import examine
 from relay.config.json_schema import json_schema
-from relay.config.yaml import Mapping, Node, Scalar, Sequence, read
+from relay.config.yaml import BadYaml, Mapping, Node, Scalar, Sequence, read
 
 ROOT = Path(__file__).parent.parent.parent
 SHIPPED = ROOT / "config/relay.schema.json"
@@ -60,9 +60,6 @@ def test_the_shipped_schema_is_the_one_that_is_printed() -> None:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_what_has_the_right_shape_is_taken(file: Path) -> None:
     found = examine(file, {}, stand_ins=True)
-    if any(problem.rule in ("yaml", "unknown-field", "wrong-value", "no-route") for problem in found.problems):
-        pytest.skip("it has another shape")
-
     told = complaints(file.read_text(encoding="utf-8"))
 
     assert told == [] or found.loaded is None
@@ -73,17 +70,24 @@ def test_what_alertmanager_loads_is_taken(row: dict[str, Any]) -> None:
     assert complaints(row["yaml"]) == [] or "receivers:" not in row["yaml"]
 
 
+def _is_whole(row: dict[str, Any]) -> bool:
+    """Say whether a file is YAML, and not empty: editors tell the rest by themselves."""
+    try:
+        root, faults = read(row["file"])
+    except BadYaml:
+        return False
+    return not faults and not isinstance(root, Scalar)
+
+
 _SEEN = frozenset({"unknown-field", "wrong-value", "no-route"})
 
 
-@pytest.mark.parametrize("row", BROKEN, ids=lambda row: row["name"])
+@pytest.mark.parametrize("row", [row for row in BROKEN if _is_whole(row)], ids=lambda row: row["name"])
 def test_mistakes_of_shape_are_refused(row: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "relay.yml"
     file.write_text(row["file"].replace("KEY", "k" * 32), encoding="utf-8")
     found = examine(file, {})
     rules = {problem.rule for problem in found.problems if not problem.warning}
-    if "yaml" in rules or not row["file"].strip().strip("#"):
-        pytest.skip("editors say by themselves that it is no YAML")
 
     told = complaints(file.read_text(encoding="utf-8"))
 
