@@ -14,7 +14,7 @@ from relay.cli.config import shown
 from relay.cli.drawing import matching_tree, whole_tree
 from relay.cli.hits import Hits, count_hits
 from relay.cli.instants import When
-from relay.cli.tables import print_lines, print_table
+from relay.cli.tables import print_lines, table
 from relay.config import Examined, examine
 from relay.errors import RelayError
 from relay.logs import clean
@@ -164,7 +164,7 @@ def _print_then(examined: Examined, matched: Sequence[Route], alert: dict[str, s
     book = Rulebook(examined.loaded.rules)
     click.echo(f"\nIf it begins to fire at {clock(at)}:")
     rows = [row for one in matched for row in _rows(one, begins(one, alert, at, book))]
-    print_table(("RECEIVER", "THEN", "SEVERITY", "BECAUSE"), rows)
+    print_lines(table(("RECEIVER", "THEN", "SEVERITY", "BECAUSE"), rows))  # uncut: the reason is what was asked for
 
 
 def _rows(one: Route, found: Beginning) -> Iterator[tuple[str, ...]]:
