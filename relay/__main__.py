@@ -10,6 +10,8 @@ COMMANDS = {
     "serve": "relay.cli.serve:serve",
     "config": "relay.cli.config:config",
     "route": "relay.cli.route:route",
+    "test": "relay.cli.test:test",
+    "rules": "relay.cli.rules:rules",
     "page": "relay.cli.page:page",
     "explain": "relay.cli.explain:explain",
     "pause": "relay.cli.pause:pause",

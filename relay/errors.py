@@ -60,6 +60,8 @@ class Problem:
     message: str
     """What is wrong and what to do."""
     warning: bool = False
+    rule: str = "invalid"
+    """Which kind of problem: a name that stays the same from version to version."""
 
     def __str__(self) -> str:
         kind = "warning: " if self.warning else ""

@@ -31,6 +31,7 @@ from relay.quieting import Quieting
 from relay.recall import Recall
 from relay.reconciling import Reconciling
 from relay.rendering import Renderer
+from relay.rendering.aside import Aside
 from relay.returns import Returns
 from relay.rollcall import RollCall
 from relay.rules.rulebook import Rulebook
@@ -243,6 +244,8 @@ def wire(opened: Opened, book: Rulebook, keys: KeyRing, bell: Bell, settings: Se
         barred=dispatcher.barred,
         confirmed=confirming.of,
         silenced=quieting.of,
+        render=Aside(lambda: opened.renderer.sources).render,
+        external_url=settings.external_url,
     )
     return House(
         store=store,

@@ -326,6 +326,11 @@ class SuppressionKind(StrEnum):
         """Whether it only delays a page: nothing is muted, and `on_mute` says nothing of it."""
         return self in (SuppressionKind.HOLD, SuppressionKind.INHIBIT_HOLD)
 
+    @property
+    def windowed(self) -> bool:
+        """Whether a time interval of the route says so."""
+        return self in (SuppressionKind.MUTE_TIME_INTERVAL, SuppressionKind.ACTIVE_TIME_INTERVAL)
+
 
 class Suppression(msgspec.Struct, frozen=True, gc=False):
     """One reason why an alert that fires is kept quiet in a page."""

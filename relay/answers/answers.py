@@ -7,10 +7,10 @@ from msgspec.structs import replace
 from relay import __version__
 from relay.alert import MINUTE, SECOND, Instant
 from relay.answers import show
-from relay.answers.explaining import explain
+from relay.answers.explained import ExplainAnswer
+from relay.answers.explaining import NOW, Asked, Asking, explain
 from relay.answers.models import (
     Decisions,
-    ExplainAnswer,
     IntegrationAnswer,
     LaneAnswer,
     PageAnswer,
@@ -19,10 +19,13 @@ from relay.answers.models import (
     SourceAnswer,
     StatusAnswer,
 )
+from relay.answers.previewing import Render
 from relay.answers.words import Standing
 from relay.answers.words import clock as written
 from relay.answers.words import lane as lane_word
 from relay.page import Lane, Page, State, Wanted
+from relay.rendering import read_sources
+from relay.rendering.aside import Aside
 from relay.rules.ladder import Barred
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import NO_SILENCES, Silences
@@ -53,12 +56,16 @@ class Answers:
         barred: Callable[[str], Barred | None] = lambda integration: None,
         confirmed: Callable[[str], str] = lambda integration: "",
         silenced: Callable[[int], str] = lambda page: "",
+        render: Render | None = None,
+        external_url: str = "",
     ) -> None:
         """`book` gives the rule book that counts, None where no configuration is loaded; `sources`: when each was
         last heard, kept up to date by the intake; `store_name` says where the store is; `trouble`: what the relay
         pages about itself, by reason; `paused` says of an Integration.id why nothing is sent to it, "" if something is;
         `barred` says of one what keeps it from being called, None if nothing does; `confirmed`, whether its triggers
-        are awaited to be confirmed; `silenced` says of a page how far its alerts are silenced in Alertmanager.
+        are awaited to be confirmed; `silenced` says of a page how far its alerts are silenced in Alertmanager;
+        `render` makes events for people who ask, by the default templates where it is None; `external_url` is the
+        relay's own.
         """
         self._store = store
         self._book = book
@@ -72,6 +79,8 @@ class Answers:
         self._barred = barred
         self._confirmed = confirmed
         self._silenced = silenced
+        self._render = render or Aside(read_sources).render
+        self._external_url = external_url
         self._started_at = clock()
 
     async def page(self, number: int) -> PageAnswer | None:
@@ -140,6 +149,7 @@ class Answers:
         *,
         dedup_key: str | None = None,
         fingerprint: str | None = None,
+        incident: str | None = None,
         wanted: Wanted | None = None,
         delivered: State | None = None,
         waiting: bool | None = None,
@@ -150,12 +160,16 @@ class Answers:
     ) -> Pages:
         """List pages by id, from the first one after `after`; each argument that is given narrows the list.
 
-        `fingerprint` stands alone: the pages that alert is a member of. `waiting`: has something to send and is not in
-        flight; `dead`: is a dead letter that nobody let go of.
+        `fingerprint` and `incident` stand alone: the pages that alert is a member of, that incident (its id
+        or number) stands for. `waiting`: has something to send and is not in flight; `dead`: is a dead letter that
+        nobody let go of.
         """
         names, now = await self._names(), self._clock()
-        if fingerprint is not None:
-            held = await self._store.pages_holding(fingerprint, limit)
+        if fingerprint is not None or incident is not None:
+            if fingerprint is not None:
+                held = await self._store.pages_holding(fingerprint, limit)
+            else:
+                held = await self._store.pages_of_incident(incident or "")
             lines = [self._line(page, names, now) for page in held]
             return Pages(pages=tuple(lines), next=None)
         found: list[Page] = []
@@ -210,22 +224,20 @@ class Answers:
             paused=tuple(filter(None, dict.fromkeys(self._paused(one) for one in ("", *names)))),
         )
 
-    async def explain(self, body: bytes, source: str, *, receiver: str = "", everything: bool = False) -> ExplainAnswer:
-        """Say what would become of a webhook body if it came now: the first 100 alerts, or all. Writes nothing.
+    async def explain(self, body: bytes, source: str, *, receiver: str = "", asking: Asking = NOW) -> ExplainAnswer:
+        """Say what would become of a webhook body if it came: the first 100 alerts, or all. Writes nothing.
 
         Raises BadBody for what can never work, and NotTaken where no configuration is loaded.
         """
-        return await explain(
+        asked = Asked(
             self._store,
             self._book(),
-            body,
-            source,
-            receiver=receiver,
-            everything=everything,
-            now=self._clock(),
-            silences=self._silences(),
-            storms=self._storms,
+            self._silences(),
+            self._storms or Storms(),
+            self._render,
+            self._external_url,
         )
+        return await explain(asked, body, source, receiver=receiver, asking=asking, now=self._clock())
 
     async def _names(self) -> dict[str, str]:
         """Name integrations as metrics do: by the configuration, or as the store remembers it."""

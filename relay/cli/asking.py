@@ -13,10 +13,13 @@ import aiohttp
 import msgspec
 
 from relay.alert import Instant
-from relay.answers import Answers, Decisions, ExplainAnswer, PageAnswer, Pages, PausesAnswer, ReconcileAnswer
-from relay.config import load
+from relay.answers import Answers, Asking, Decisions, ExplainAnswer, PageAnswer, Pages, PausesAnswer, ReconcileAnswer
+from relay.answers.words import clock
+from relay.config import load, recognise
 from relay.errors import RelayError
 from relay.page import State, page_number
+from relay.rendering import read_sources
+from relay.rendering.aside import Aside
 from relay.rules.rulebook import Rulebook
 from relay.rules.silences import Silences
 from relay.store import Holder, SqliteStore, holder
@@ -39,8 +42,8 @@ class Asked(Protocol):
         """Show one page by its short id; None if there is none."""
         ...
 
-    async def pages(self, *, dedup_key: str = "", fingerprint: str = "") -> Pages:
-        """List the pages with this dedup key, or those that hold this alert."""
+    async def pages(self, *, dedup_key: str = "", fingerprint: str = "", incident: str = "") -> Pages:
+        """List the pages with this dedup key, those that hold this alert, or those of this incident at PagerDuty."""
         ...
 
     async def listed(self, asked: dict[str, str]) -> Pages:
@@ -51,7 +54,7 @@ class Asked(Protocol):
         """List decisions about a page or an alert, newest first."""
         ...
 
-    async def explain(self, body: bytes, source: str) -> ExplainAnswer:
+    async def explain(self, body: bytes, source: str, asking: Asking) -> ExplainAnswer:
         """Say what would become of a webhook body."""
         ...
 
@@ -93,8 +96,9 @@ class Remote:
     async def page(self, name: str) -> PageAnswer | None:
         return await self._ask("GET", f"/api/v1/pages/{quote(name, safe='')}", PageAnswer)
 
-    async def pages(self, *, dedup_key: str = "", fingerprint: str = "") -> Pages:
-        asked = {"fingerprint": fingerprint} if fingerprint else {"dedup_key": dedup_key}
+    async def pages(self, *, dedup_key: str = "", fingerprint: str = "", incident: str = "") -> Pages:
+        named = {"fingerprint": fingerprint, "incident": incident}
+        asked = {name: value for name, value in named.items() if value} or {"dedup_key": dedup_key}
         found = await self._ask("GET", "/api/v1/pages", Pages, asked)
         return found or Pages(pages=(), next=None)
 
@@ -111,8 +115,12 @@ class Remote:
         found = await self._ask("GET", "/api/v1/decisions", Decisions, asked)
         return found or Decisions(decisions=(), next=None)
 
-    async def explain(self, body: bytes, source: str) -> ExplainAnswer:
+    async def explain(self, body: bytes, source: str, asking: Asking) -> ExplainAnswer:
         asked = {"source": source} if source else {}
+        if asking.at is not None:
+            asked["time"] = clock(asking.at) or ""
+        flags = {"no_silences": not asking.silences, "events": asking.events, "verbose": asking.everything}
+        asked |= {name: "" for name, given in flags.items() if given}
         found = await self._ask("POST", "/api/v1/explain", ExplainAnswer, asked, body)
         return found or ExplainAnswer(alerts=(), more=0, notes=())
 
@@ -177,8 +185,10 @@ class Local:
         number = page_number(name)
         return None if number is None else await self._answers.page(number)
 
-    async def pages(self, *, dedup_key: str = "", fingerprint: str = "") -> Pages:
-        return await self._answers.pages(dedup_key=dedup_key or None, fingerprint=fingerprint or None)
+    async def pages(self, *, dedup_key: str = "", fingerprint: str = "", incident: str = "") -> Pages:
+        return await self._answers.pages(
+            dedup_key=dedup_key or None, fingerprint=fingerprint or None, incident=incident or None
+        )
 
     async def listed(self, asked: dict[str, str]) -> Pages:
         delivered = State(asked["delivered"]) if "delivered" in asked else None
@@ -190,18 +200,28 @@ class Local:
         number = page_number(page) if page else None
         return await self._answers.decisions(page=number, fingerprint=fingerprint or None, limit=limit)
 
-    async def explain(self, body: bytes, source: str) -> ExplainAnswer:
-        return await self._answers.explain(body, source)
+    async def explain(self, body: bytes, source: str, asking: Asking) -> ExplainAnswer:
+        return await self._answers.explain(body, source, asking=asking)
 
 
 async def _answers(storage: Path, config: Path | None, stack: AsyncExitStack) -> Answers:
-    book = None
-    if config is not None:
-        loaded = load(config, os.environ)
-        book = Rulebook(loaded.rules, loaded.keys)
-    store = await _store(storage, stack, needed=book is None)
+    book, sources = None, read_sources()
+    loaded = load(config, os.environ, stand_ins=True) if config is not None else None
+    store = await _store(storage, stack, needed=loaded is None)
+    if loaded is not None:
+        # what the store knows an integration by names its pages
+        book = Rulebook(recognise(loaded.rules, await store.integrations()), loaded.keys)
+        sources = {**sources, **{file.name: text for file, text in loaded.templates.items()}}
     silences = Silences(await store.silences())
-    return Answers(store, lambda: book, clock=_clock, sources={}, store_name=str(storage), silences=lambda: silences)
+    return Answers(
+        store,
+        lambda: book,
+        clock=_clock,
+        sources={},
+        store_name=str(storage),
+        silences=lambda: silences,
+        render=Aside(lambda: sources).render,
+    )
 
 
 async def _store(storage: Path, stack: AsyncExitStack, *, needed: bool) -> SqliteStore:

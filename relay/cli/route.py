@@ -1,17 +1,32 @@
-"""`pagerelay route`: ask the routing tree of a file where an alert would go, as `amtool config routes test` does."""
+"""`pagerelay route`: ask the routing tree of a file where an alert would go, as `amtool config routes` does."""
 
+import asyncio
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import click
 
+from relay.alert import Instant
+from relay.answers.words import clock
 from relay.cli.config import shown
-from relay.config import examine
+from relay.cli.drawing import matching_tree, whole_tree
+from relay.cli.hits import Hits, count_hits
+from relay.cli.instants import When
+from relay.cli.tables import print_lines, table
+from relay.config import Examined, examine
+from relay.errors import RelayError
+from relay.logs import clean
+from relay.rules.beginning import Beginning, Then, begins
 from relay.rules.matchers import MatcherError, parse_matcher
 from relay.rules.routing import Router
+from relay.rules.rulebook import Rulebook
 from relay.rules.ruleset import Route
+
+_FILE = click.option(
+    "--config.file", "file", required=True, envvar="PAGERELAY_CONFIG_FILE", metavar="FILE", help="Routing file."
+)
 
 
 @click.group()
@@ -20,24 +35,65 @@ def route() -> None:
 
 
 @route.command()
+@_FILE
 @click.option(
-    "--config.file", "file", required=True, envvar="PAGERELAY_CONFIG_FILE", metavar="FILE", help="Routing file."
+    "--store",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where a relay stores: also say how many alerts each route has, and had. It may run meanwhile.",
 )
+def show(file: str, store: Path | None) -> None:
+    """Draw the routing tree.
+
+    Behind each route stands its receiver. With --store also how many alerts fire that this file sends there, and how
+    many decisions about firing alerts the journal has; the file need not be the one that was in force then.
+
+    \b
+    Examples:
+      pagerelay route show --config.file=relay.yml
+      pagerelay route show --config.file=new.yml --store=/var/lib/pagerelay
+    """
+    root = _root_of(_examined(Path(file)))
+    hits = _counted(store, root) if store is not None else None
+    _draw(["Routing tree:", *whole_tree(root, hits.behind if hits else lambda _: ""), ""])
+    if hits is not None:
+        print_lines([*hits.summary(), ""])
+
+
+@route.command()
+@_FILE
 @click.option("--verify.receivers", "verify", metavar="A,B", help="Exit with status 1 unless these are the receivers.")
 @click.option("--tree", is_flag=True, help="Show the matching part of the routing tree as well.")
+@click.option(
+    "--time",
+    "at",
+    type=When(),
+    metavar="TIME",
+    help="Also say what each receiver would do with it then: 2026-11-24T03:00:00Z, or 03:00 (the next one, in UTC).",
+)
 @click.argument("labels", nargs=-1, metavar="LABEL=VALUE...")
-def test(file: str, verify: str | None, tree: bool, labels: tuple[str, ...]) -> None:
-    """Print the receivers of an alert with these labels, joined by commas, in the order of the tree."""
+def test(file: str, verify: str | None, tree: bool, at: Instant | None, labels: tuple[str, ...]) -> None:
+    """Print the receivers of an alert with these labels, joined by commas, in the order of the tree.
+
+    With --time each receiver has a line of its own after that: whether an alert that begins to fire then would be
+    muted, held or downgraded, and by what. Silences and what else fires are not looked at: `pagerelay explain` does.
+
+    \b
+    Examples:
+      pagerelay route test --config.file=relay.yml severity=critical team=payments
+      pagerelay route test --config.file=relay.yml --verify.receivers=payments severity=critical team=payments
+      pagerelay route test --config.file=relay.yml --time=03:00 severity=warning team=batch
+    """
     alert = labels_of(labels)
-    root = _tree_of(Path(file))
+    examined = _examined(Path(file))
+    root = _root_of(examined)
     matched = Router(root).match(alert)
     if tree:
-        click.echo("Matching routes:")
-        for line in _drawn(root, {id(found) for found in matched}):
-            click.echo(line)
-        click.echo("\n")
+        _draw(["Matching routes:", *matching_tree(root, matched), "", ""])
     receivers = ",".join(found.receiver for found in matched)
     click.echo(receivers)
+    if at is not None:
+        _print_then(examined, matched, alert, at)
     if verify is not None and verify != receivers:
         click.echo("WARNING: Expected receivers did not match resolved receivers.")
         sys.exit(1)
@@ -57,42 +113,61 @@ def labels_of(pairs: Sequence[str]) -> dict[str, str]:
     return labels
 
 
-def _tree_of(path: Path) -> Route:
-    """Read the tree; what is wrong elsewhere in the file is counted, since it does not change where alerts go."""
-    examined = examine(path, os.environ)
+def _draw(lines: Iterable[str]) -> None:
+    """Print a drawing: to a program as amtool does, to a terminal without anything that would repaint it."""
+    if sys.stdout.isatty():
+        print_lines(lines)
+        return
+    for line in lines:
+        click.echo(line)
+
+
+def _examined(path: Path) -> Examined:
+    """Read a file; secrets that are not at hand do not change where alerts go."""
+    return examine(path, os.environ, stand_ins=True)
+
+
+def _root_of(examined: Examined) -> Route:
+    """Return the tree; what is wrong elsewhere in the file is counted, since it does not change where alerts go."""
     if examined.root is None:
-        for problem in examined.problems:
-            if not problem.warning:
-                click.echo(shown(problem, examined.text), err=True)
+        _print_errors(examined)
         sys.exit(1)
     if examined.loaded is None:
-        errors = sum(not problem.warning for problem in examined.problems)
-        message = f"warning: {path} would not load: {errors} error(s) outside the routes; see `pagerelay config check`"
-        click.echo(message, err=True)
+        errors = [problem for problem in examined.problems if not problem.warning]
+        click.echo(
+            f"warning: {errors[0].file} would not load: {len(errors)} error(s) outside the routes; "
+            "see `pagerelay config check`",
+            err=True,
+        )
     return examined.root
 
 
-def _drawn(root: Route, matched: set[int]) -> Iterator[str]:
-    """Draw the routes that matched and those above them, as amtool does."""
-    yield "."
-    yield f"└── default-route{_receiver(root, matched)}"
-    yield from _drawn_children(root, matched, "    ")
+def _print_errors(examined: Examined) -> None:
+    for problem in examined.problems:
+        if not problem.warning:
+            click.echo(shown(problem, examined.text), err=True)
 
 
-def _drawn_children(node: Route, matched: set[int], indent: str) -> Iterator[str]:
-    children = [child for child in node.routes if _leads_to(child, matched)]
-    for child in children:
-        last = child is children[-1]
-        own_key = child.key[len(node.key) + 1 :]
-        name = "default-route" if own_key == "{}" else own_key
-        yield f"{indent}{'└── ' if last else '├── '}{name}{_receiver(child, matched)}"
-        yield from _drawn_children(child, matched, indent + ("    " if last else "│\u00a0\u00a0 "))
+def _counted(store: Path, root: Route) -> Hits:
+    try:
+        return asyncio.run(count_hits(store, root))
+    except (RelayError, OSError) as error:
+        click.echo(f"pagerelay: {clean(str(error))}", err=True)
+        sys.exit(1)
 
 
-def _receiver(node: Route, matched: set[int]) -> str:
-    kind = " (change events)" if node.change else ""
-    return f"  receiver: {node.receiver}{kind}" if id(node) in matched else ""
+def _print_then(examined: Examined, matched: Sequence[Route], alert: dict[str, str], at: Instant) -> None:
+    """Say of each receiver what would become of the alert at a time; needs a file that loads."""
+    if examined.loaded is None:
+        _print_errors(examined)
+        sys.exit(1)
+    book = Rulebook(examined.loaded.rules)
+    click.echo(f"\nIf it begins to fire at {clock(at)}:")
+    rows = [row for one in matched for row in _rows(one, begins(one, alert, at, book))]
+    print_lines(table(("RECEIVER", "THEN", "SEVERITY", "BECAUSE"), rows))  # uncut: the reason is what was asked for
 
 
-def _leads_to(node: Route, matched: set[int]) -> bool:
-    return id(node) in matched or any(_leads_to(child, matched) for child in node.routes)
+def _rows(one: Route, found: Beginning) -> Iterator[tuple[str, ...]]:
+    severity = "" if found.then in (Then.NOBODY, Then.CHANGE) else found.severity.value
+    for number, because in enumerate(found.because or ("",)):
+        yield (one.receiver, found.then.value, severity, because) if number == 0 else ("", "", "", because)

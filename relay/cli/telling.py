@@ -6,13 +6,12 @@ from relay.answers import (
     ActAnswer,
     AttemptAnswer,
     DecisionAnswer,
-    ExplainAnswer,
-    ExplainedAlert,
     MemberAnswer,
     PageAnswer,
     PageLine,
     Pages,
 )
+from relay.cli.event_block import block
 
 _ALERTS = 20
 """Alerts of a page that are listed."""
@@ -27,7 +26,7 @@ def tell_found(pages: Sequence[PageAnswer], decisions: Sequence[DecisionAnswer])
     lines: list[str] = []
     for page in pages:
         lines += [*_page(page), ""]
-    return [*lines, *_decisions("decisions, newest first:", decisions)]
+    return [*lines, *decisions_of("decisions, newest first:", decisions)]
 
 
 def tell_list(found: Pages) -> list[str]:
@@ -48,18 +47,8 @@ def _state_of(count: int, word: str) -> str:
 
 
 def _name(page: PageLine) -> str:
-    grouped = _labels(page.group_labels.items())
+    grouped = labels_of(page.group_labels.items())
     return f"{page.receiver}: {page.title} {{{grouped}}}" if grouped else f"{page.receiver}: {page.title}"
-
-
-def tell_explained(explained: ExplainAnswer, decisions: Sequence[DecisionAnswer]) -> list[str]:
-    """Tell of a webhook body: what would become of each alert now, and what became of it last."""
-    lines = [f"note: {note}" for note in explained.notes]
-    for alert in explained.alerts:
-        lines += [*_alert(alert), ""]
-    if explained.more:
-        lines += [f"and {explained.more} more alerts, not shown", ""]
-    return [*lines, *_decisions("what became of them last:", decisions)] if decisions else lines
 
 
 def _page(page: PageAnswer) -> list[str]:
@@ -83,7 +72,7 @@ def _page(page: PageAnswer) -> list[str]:
         ("alerts", _counted(page)),
     ]
     stale = ", stale" if page.stale else ""
-    lines = [f"page {page.id}: {page.state}, {page.severity}{stale}", *_aligned(words)]
+    lines = [f"page {page.id}: {page.state}, {page.severity}{stale}", *aligned(words)]
     lines += _columns([_member(member) for member in page.members[:_ALERTS]])
     if len(page.members) > _ALERTS:
         lines.append(f"    and {page.firing + page.resolved - _ALERTS} more")
@@ -91,6 +80,8 @@ def _page(page: PageAnswer) -> list[str]:
         lines += ["  at PagerDuty, newest last:", *_columns([_act(one) for one in page.acts[-_ACTS:]])]
     if page.attempts:
         lines += ["  attempts, newest first:", *_columns([_attempt(one) for one in page.attempts[:_ATTEMPTS]])]
+    if page.event:
+        lines += ["  as PagerDuty shows what it was sent last:", *block(page.event)]
     return lines
 
 
@@ -134,7 +125,7 @@ def _member(member: MemberAnswer) -> tuple[str, ...]:
         f"stale since {member.stale_since}" if member.stale_since else "",
         f"absent since {member.absent_since}" if member.absent_since else "",
     ]
-    note = "; ".join(filter(None, notes)) or _labels(member.labels.items())
+    note = "; ".join(filter(None, notes)) or labels_of(member.labels.items())
     return (member.status, member.severity, member.alertname, member.fingerprint, since, note)
 
 
@@ -144,37 +135,8 @@ def _attempt(attempt: AttemptAnswer) -> tuple[str, ...]:
     return (attempt.at or "", attempt.action, attempt.rung, attempt.lane, attempt.outcome, took, said)
 
 
-_VERDICTS = {
-    "opens": "would open a page",
-    "joins": "would join a page",
-    "folded": "would be folded into the storm page",
-    "repeats": "would change nothing",
-    "resolves": "would stop firing in its pages",
-    "supersedes": "would stop firing before its page was sent",
-    "ignored": "would be ignored",
-    "nothing_open": "would resolve nothing",
-    "suppressed": "would be kept quiet",
-    "changes": "would become a change event, which pages nobody",
-    "not_ours": "would page nobody",
-}
-
-
-def _alert(alert: ExplainedAlert) -> list[str]:
-    graded = f", {alert.severity}" if alert.severity else ""
-    head = f"alert {alert.alertname or '(no alertname)'} {alert.fingerprint}: {alert.status}{graded}"
-    held = {"": "this alert was never seen", "firing": "known, and firing", "resolved": "known, and resolved"}
-    lines = [head, *_aligned([("labels", _labels(alert.labels.items())), ("so far", held.get(alert.held, alert.held))])]
-    lines += ["  routes tried:", *(f"    {step}" for step in alert.routes)]
-    lines += [f"  it {_VERDICTS.get(alert.verdict, alert.verdict)}, because:" if alert.verdict else "  why:"]
-    lines += [f"    {step}" for step in alert.steps]
-    if not alert.pages:
-        return [*lines, "  pages: none, nobody is paged"]
-    for place in alert.pages:
-        lines += [f"  {place.says}", f"    dedup key {place.dedup_key}, severity {place.severity}, state {place.state}"]
-    return lines
-
-
-def _decisions(title: str, decisions: Sequence[DecisionAnswer]) -> list[str]:
+def decisions_of(title: str, decisions: Sequence[DecisionAnswer]) -> list[str]:
+    """Tell of decisions under a title; nothing where there are none."""
     lines = [title] if decisions else []
     for one in decisions:
         name = f"{one.alertname or '(no alertname)'} {one.fingerprint}: " if one.fingerprint else ""
@@ -191,12 +153,14 @@ def _became(one: DecisionAnswer) -> str:
     return ("fires no more in" if one.verdict == "resolves" else one.verdict) + pages
 
 
-def _labels(labels: Iterable[tuple[str, str]]) -> str:
+def labels_of(labels: Iterable[tuple[str, str]]) -> str:
+    """Write labels in a line, the alertname left out."""
     text = ", ".join(f'{name}="{value}"' for name, value in labels if name != "alertname")
     return text if len(text) <= _LABELS else text[:_LABELS] + "…"
 
 
-def _aligned(words: Iterable[tuple[str, str | None]]) -> list[str]:
+def aligned(words: Iterable[tuple[str, str | None]]) -> list[str]:
+    """Align names and values; what has no value is left out."""
     return [f"  {name:<11}  {value}" for name, value in words if value]
 
 

@@ -89,7 +89,7 @@ def _check_resending(spec: schema.Account, problems: Problems) -> None:
     heard = spec.webhook_secrets or spec.webhook_secret_files or spec.api_token or spec.api_token_file
     if spec.resend_unconfirmed and not (heard and spec.confirm_within):
         because = NEITHER if spec.confirm_within else "pagerduty.confirm_within is 0"
-        problems.warn(("pagerduty", "resend_unconfirmed"), f"nothing is sent again: {because}")
+        problems.warn(("pagerduty", "resend_unconfirmed"), f"nothing is sent again: {because}", rule="no-effect")
 
 
 def _check_hours(config: schema.Config, problems: Problems) -> None:
@@ -97,4 +97,4 @@ def _check_hours(config: schema.Config, problems: Problems) -> None:
     places = [(section,) for section in ("time_intervals", "mute_time_intervals")]
     if name and not problems.gone(*places) and all(one.name != name for one in intervals):
         message = f"undefined time interval {go_quote(name)}: add it to time_intervals"
-        problems.error(("pagerduty", "business_hours"), message)
+        problems.error(("pagerduty", "business_hours"), message, rule="undefined-name")

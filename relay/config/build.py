@@ -67,7 +67,8 @@ def build(
     heartbeats = read_heartbeats(config, problems)
     root = None
     if config.route is None:
-        problems.error((), "no routes provided: a `route` with a `receiver` is where every alert begins")
+        message = "no routes provided: a `route` with a `receiver` is where every alert begins"
+        problems.error((), message, rule="no-route")
     else:
         root = build_tree(config.route, timers, problems)
         _References(config, problems).check(config.route)
@@ -181,7 +182,9 @@ def _meta_receiver(config: schema.Config, problems: Problems) -> str:
     if name not in names:
         near = get_close_matches(name, names, n=1, cutoff=0.6)
         hint = f"did you mean {go_quote(near[0])}?" if near else "add it to receivers, or take meta_receiver out"
-        problems.error(path, f"undefined receiver {go_quote(name)} used as meta_receiver; {hint}")
+        problems.error(
+            path, f"undefined receiver {go_quote(name)} used as meta_receiver; {hint}", rule="undefined-name"
+        )
         return name
     index = names.index(name)
     if not config.receivers[index].pagerduty_configs and not problems.gone(("receivers", index, "pagerduty_configs")):
@@ -249,12 +252,14 @@ class _References:
             near = get_close_matches(route.receiver, self.receivers or (), n=1, cutoff=0.6)
             hint = f"; did you mean {go_quote(near[0])}?" if near else ""
             message = f"undefined receiver {go_quote(route.receiver)} used in route{hint}"
-            self.problems.error((*path, "receiver"), message)
+            self.problems.error((*path, "receiver"), message, rule="undefined-name")
         for section in ("mute_time_intervals", "active_time_intervals"):
             for index, name in enumerate(getattr(route, section)):
                 if not self._has(self.intervals, name):
-                    message = f"undefined time interval {go_quote(name)} used in route"
-                    self.problems.error((*path, section, index), message)
+                    near = get_close_matches(name, self.intervals or (), n=1, cutoff=0.6)
+                    hint = f"; did you mean {go_quote(near[0])}?" if near else ""
+                    message = f"undefined time interval {go_quote(name)} used in route{hint}"
+                    self.problems.error((*path, section, index), message, rule="undefined-name")
         for index, child in enumerate(route.routes):
             self.check(child, (*path, "routes", index))
 

@@ -21,7 +21,7 @@ def check_fallbacks(config: schema.Config, receivers: Mapping[str, Receiver], pr
             continue
         beyond = receivers.get(spec.fallback)
         if beyond is None:
-            problems.error(path, _undefined(spec.fallback, receivers))
+            problems.error(path, _undefined(spec.fallback, receivers), rule="undefined-name")
         elif spec.fallback == spec.name:
             problems.error(path, "a receiver cannot be its own fallback: name another, or take the line out")
         elif not _sends(config, spec.fallback):
@@ -31,7 +31,7 @@ def check_fallbacks(config: schema.Config, receivers: Mapping[str, Receiver], pr
             message = (
                 f"receiver {go_quote(spec.name)} has no pagerduty_configs, so that nothing ever falls back from it"
             )
-            problems.warn(path, message, key=True)
+            problems.warn(path, message, key=True, rule="no-effect")
         else:
             _check_ladder(spec.name, receivers, path, problems)
 

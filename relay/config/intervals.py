@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, tzinfo
+from difflib import get_close_matches
 from pathlib import Path as FilePath
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -119,7 +120,7 @@ class _Reader:
                 self.problems.error(place, str(error))
                 continue
             if name == "times" and span[0] > span[1]:
-                self.problems.warn(place, _OVER_MIDNIGHT if span[1] else _AT_MIDNIGHT)
+                self.problems.warn(place, _OVER_MIDNIGHT if span[1] else _AT_MIDNIGHT, rule="over-midnight")
             found.append(span)
         return tuple(found)
 
@@ -168,7 +169,7 @@ def _weekdays(text: str) -> Range:
 
 def _weekday(text: str) -> int:
     if text not in _WEEKDAYS:
-        raise ValueError(f"{text} is not a valid weekday")
+        raise ValueError(f"{text} is not a valid weekday{_meant(text, _WEEKDAYS)}")
     return _WEEKDAYS.index(text)
 
 
@@ -202,8 +203,13 @@ def _month(text: str) -> int:
     if text in _MONTHS:
         return _MONTHS.index(text) + 1
     if not _NUMBER.fullmatch(text):
-        raise ValueError(f"{text} is not a valid month")
+        raise ValueError(f"{text} is not a valid month{_meant(text, _MONTHS)}")
     return int(text)
+
+
+def _meant(text: str, words: Sequence[str]) -> str:
+    near = get_close_matches(text, words, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _years(text: str) -> Range:

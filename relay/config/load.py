@@ -7,7 +7,7 @@ from pathlib import Path
 
 from relay.config import schema, yaml
 from relay.config.account import NO_SECRETS, AccountSecrets
-from relay.config.build import build, rule_set
+from relay.config.build import Built, build, rule_set
 from relay.config.problems import Problems, problem_of
 from relay.config.reading import Unreadable, decoded, read_file
 from relay.config.routes import Timers
@@ -84,21 +84,40 @@ class Examined:
     """The routing tree, if there is nothing wrong with that part of the file."""
     config: schema.Config | None = field(repr=False)
     text: bytes = field(repr=False)
+    built: Built | None = field(default=None, repr=False)
+    """What could be made of it, though it may not load."""
+    notes: Problems | None = field(default=None, repr=False)
+    """Where everything stands in it."""
+    templates: Mapping[Path, str] = field(default_factory=dict, repr=False)
+    """The user's template files, as far as they can be read."""
 
 
-def load(path: Path, environ: Mapping[str, str], *, timers: Timers = _OURS, before: Before | None = None) -> Loaded:
+def load(
+    path: Path,
+    environ: Mapping[str, str],
+    *,
+    timers: Timers = _OURS,
+    before: Before | None = None,
+    stand_ins: bool = False,
+) -> Loaded:
     """Load a file; `timers` are for a root route that sets none. Raises BadConfig with every problem in it.
 
-    With `before` it is that text, as if it stood at `path`: relative names begin there.
+    With `before` it is that text, as if it stood at `path`: relative names begin there. With `stand_ins` a secret that
+    is not at hand is a warning, and something made up stands in for it: for those who ask, and send nothing.
     """
-    examined = examine(path, environ, timers=timers, before=before)
+    examined = examine(path, environ, timers=timers, before=before, stand_ins=stand_ins)
     if examined.loaded is None:
         raise BadConfig(examined.problems)
     return examined.loaded
 
 
 def examine(
-    path: Path, environ: Mapping[str, str], *, timers: Timers = _OURS, before: Before | None = None
+    path: Path,
+    environ: Mapping[str, str],
+    *,
+    timers: Timers = _OURS,
+    before: Before | None = None,
+    stand_ins: bool = False,
 ) -> Examined:
     """Read a file as far as it can be read; never raises for what stands in it."""
     try:
@@ -111,7 +130,7 @@ def examine(
     problems = Problems(str(path), root)
     for bad in faults:
         problems.fault(bad)
-    return _examined(path, text, yaml.plain(root), problems, environ, timers, before)
+    return _examined(path, text, yaml.plain(root), problems, environ, timers, before, stand_ins)
 
 
 def _examined(
@@ -122,9 +141,10 @@ def _examined(
     environ: Mapping[str, str],
     timers: Timers,
     before: Before | None,
+    stand_ins: bool,
 ) -> Examined:
     if data is None:
-        problems.error((), "no route provided in config: the file is empty")
+        problems.error((), "no route provided in config: the file is empty", rule="no-route")
     config = shaped(data, problems) if data is not None else None
     if config is None:
         return Examined(None, problems.found, None, None, text)
@@ -132,11 +152,12 @@ def _examined(
         templates, texts = _templates(config.templates, path.parent, problems)
     else:
         templates, texts = before.templates, _text_check(before.templates)
-    secrets = SecretReader(path.parent, environ, problems, before.secrets if before is not None else {})
+    last_good = before.secrets if before is not None else {}
+    secrets = SecretReader(path.parent, environ, problems, last_good, stand_ins=stand_ins)
     built = build(config, path.parent, environ, timers, texts, problems, secrets)
     root = None if problems.failed(("route",)) else built.root
     if problems.failed(()):
-        return Examined(None, problems.found, root, config, text)
+        return Examined(None, problems.found, root, config, text, built, problems, templates)
     loaded = Loaded(
         rule_set(built, text),
         built.cast.keys,
@@ -151,7 +172,7 @@ def _examined(
         built.account_secrets,
         built.virtual_keys,
     )
-    return Examined(loaded, problems.found, root, config, text)
+    return Examined(loaded, problems.found, root, config, text, built, problems, templates)
 
 
 def _templates(patterns: list[str], directory: Path, problems: Problems) -> tuple[Mapping[Path, str], TextCheck]:
@@ -161,7 +182,7 @@ def _templates(patterns: list[str], directory: Path, problems: Problems) -> tupl
         names = [] if "\0" in pattern else sorted(glob.glob(str(Path(glob.escape(str(directory))) / pattern)))
         if not names:
             message = f"no file matches {pattern}: relative names begin at {directory}"
-            problems.warn(("templates", index), message)
+            problems.warn(("templates", index), message, rule="no-template-file")
         for name in names:
             places.setdefault(Path(name), ("templates", index))
     sources = {file: _source(file, place, problems) for file, place in places.items() if file.is_file()}
@@ -169,7 +190,7 @@ def _templates(patterns: list[str], directory: Path, problems: Problems) -> tupl
     texts = _text_check(readable)
     for file, source in readable.items():
         if fault := texts.file_fault(file.name, source):
-            problems.error(places[file], f"{file}: {fault}")
+            problems.error(places[file], f"{file}: {fault}", rule="template")
     return readable, texts
 
 

@@ -22,16 +22,16 @@ class Problems:
         self._spoilt: set[Path] = set()
         self._failed: set[Path] = set()
 
-    def error(self, path: Path, message: str, *, key: bool = False) -> None:
+    def error(self, path: Path, message: str, *, key: bool = False, rule: str = "invalid") -> None:
         """Note an error about the value at a path (`key`: about its key)."""
         if self.gone(path):
             return
         self._failed.add(path)
-        self._add(path, message, key=key, warning=False)
+        self._add(path, message, key=key, warning=False, rule=rule)
 
-    def warn(self, path: Path, message: str, *, key: bool = False) -> None:
+    def warn(self, path: Path, message: str, *, key: bool = False, rule: str = "odd") -> None:
         """Note something odd that does not keep the file from loading."""
-        self._add(path, message, key=key, warning=True)
+        self._add(path, message, key=key, warning=True, rule=rule)
 
     def fault(self, fault: Fault) -> None:
         """Note what is wrong with the YAML itself."""
@@ -64,9 +64,9 @@ class Problems:
             found.append(Problem(self._file, last.line, last.column, "", message, warning=not self._failed))
         return tuple(found)
 
-    def _add(self, path: Path, message: str, *, key: bool, warning: bool) -> None:
+    def _add(self, path: Path, message: str, *, key: bool, warning: bool, rule: str) -> None:
         line, column = place(self._root, path, key=key)
-        problem = Problem(self._file, line, column, _hidden(dotted(path)), _hidden(message), warning)
+        problem = Problem(self._file, line, column, hidden(dotted(path)), hidden(message), warning, rule)
         self._keep(problem)
 
     def _keep(self, problem: Problem) -> None:
@@ -78,10 +78,10 @@ class Problems:
 
 def problem_of(file: str, fault: Fault) -> Problem:
     """Write down what is wrong with the YAML itself."""
-    return Problem(file, fault.line, fault.column, "", _hidden(fault.message))
+    return Problem(file, fault.line, fault.column, "", hidden(fault.message), rule="yaml")
 
 
-def _hidden(text: str) -> str:
+def hidden(text: str) -> str:
     """Leave out what looks like a routing key: one may stand where a name should."""
     return _KEY_LIKE.sub("<secret>", text)
 

@@ -13,12 +13,13 @@ def check_quieting(
         here, untold = (*path, "on_acknowledge"), [one.name for one in config.sources if _has_untold(one)]
         if not webhooks:
             needs = "set pagerduty.webhook_secret_files, since PagerDuty's webhooks say who has acknowledged a page"
-            problems.warn(here, f"nothing is silenced: {needs}")
+            problems.warn(here, f"nothing is silenced: {needs}", rule="no-effect")
         elif not any(one.alertmanager_url for one in config.sources):
-            problems.warn(here, "nothing is silenced: no source names its alertmanager_url")
+            problems.warn(here, "nothing is silenced: no source names its alertmanager_url", rule="no-effect")
         elif untold:
             names = ", ".join(untold)
-            problems.warn(here, f"alerts of these sources are not silenced, they name no alertmanager_url: {names}")
+            message = f"alerts of these sources are not silenced, they name no alertmanager_url: {names}"
+            problems.warn(here, message, rule="no-effect")
     for index, child in enumerate(route.routes):
         check_quieting(child, config, problems, (*path, "routes", index), webhooks=webhooks)
 

@@ -75,7 +75,7 @@ class ReceiverBuilder:
         self._check_labels(spec, path)
         for kind in spec.others:
             message = f"not ours: alerts for {go_quote(spec.name)} are not sent to its {kind}, only to PagerDuty"
-            self.problems.warn((*path, kind), message, key=True)
+            self.problems.warn((*path, kind), message, key=True, rule="not-ours")
         targets = tuple(self._targets(spec, (*path, "pagerduty_configs")))
         self.cast.receivers.setdefault(spec.name, Receiver(spec.name, targets, spec.others, spec.fallback or ""))
 
@@ -96,7 +96,7 @@ class ReceiverBuilder:
             texts, severity = self._texts(entry, here), self._severity(entry, here)
             if not entry.send_resolved:
                 message = "resolves are not sent to PagerDuty: its incidents stay open until a person closes them"
-                self.problems.warn((*here, "send_resolved"), message, key=True)
+                self.problems.warn((*here, "send_resolved"), message, key=True, rule="no-resolves")
             if integration is not None:
                 yield Target(spec.name, index, integration, texts, severity, entry.send_resolved)
 
@@ -128,7 +128,7 @@ class ReceiverBuilder:
         message = f"has the url and routing key of {dotted(first)}: both are one integration, with one budget"
         if entry.budget or entry.timeout or entry.http_config or entry.storm is not None:
             message += "; budget, storm, timeout and http_config of the first one hold"
-        self.problems.warn(path, message)
+        self.problems.warn(path, message, rule="shared-integration")
 
     def _storm(self, entry: schema.PagerDuty) -> Storm | None:
         storm = self.config.global_.storm if entry.storm is None else entry.storm
@@ -186,7 +186,8 @@ class ReceiverBuilder:
         known = {name: value for name, value in given.items() if name in schema.HttpConfig.model_fields}
         unused = ", ".join(name for name in given if name not in known and name not in _HARMLESS)
         if unused:
-            self.problems.warn(("global", "http_config"), f"not used for PagerDuty: {unused}", key=True)
+            message = f"not used for PagerDuty: {unused}"
+            self.problems.warn(("global", "http_config"), message, key=True, rule="not-ours")
         try:
             return schema.HttpConfig.model_validate(known)
         except ValueError:
@@ -201,7 +202,7 @@ class ReceiverBuilder:
                 self.problems.error((*path, "proxy_url"), message, key=True)
             if not any(name in self.environ for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")):
                 message = "no HTTPS_PROXY or HTTP_PROXY is set: PagerDuty is called directly"
-                self.problems.warn((*path, "proxy_from_environment"), message)
+                self.problems.warn((*path, "proxy_from_environment"), message, rule="no-effect")
         proxy = self.secrets.value(http.proxy_url, (*path, "proxy_url")) if http.proxy_url is not None else None
         if proxy is None:
             return None
@@ -243,7 +244,7 @@ class ReceiverBuilder:
         if isinstance(value, str):
             message = self.texts.fault(value)
             if message:
-                self.problems.error(path, message)
+                self.problems.error(path, message, rule="template")
         elif isinstance(value, Mapping):
             for name, item in value.items():
                 self._check_text(item, (*path, name))
@@ -257,7 +258,7 @@ class ReceiverBuilder:
         if entry.severity in list(Severity):
             return Severity(entry.severity)
         if has_template(entry.severity):
-            self.problems.error((*path, "severity"), _severity_map(entry.severity))
+            self.problems.error((*path, "severity"), _severity_map(entry.severity), rule="template")
         else:
             message = (
                 f"{go_quote(entry.severity)} is not a severity: write critical, error, warning or info, or nothing"

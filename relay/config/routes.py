@@ -237,7 +237,7 @@ def _read_match_re(match_re: Mapping[str, str | None], path: Path, problems: Pro
                 # Alertmanager keeps the anchors in the text, so they are part of its route keys (dispatch/route.go).
                 yield Matcher("=~", name, f"^(?:{value})$")
             except MatcherError as error:
-                problems.error((*path, name), str(error))
+                problems.error((*path, name), str(error), rule="matcher-syntax")
 
 
 def _read_matchers(matchers: list[str], path: Path, problems: Problems) -> Iterator[Matcher]:
@@ -245,8 +245,8 @@ def _read_matchers(matchers: list[str], path: Path, problems: Problems) -> Itera
         try:
             found, warnings = parse_matchers(text)
         except MatcherError as error:
-            problems.error((*path, index), str(error))
+            problems.error((*path, index), str(error), rule="matcher-syntax")
             continue
         for warning in warnings:
-            problems.warn((*path, index), warning)
+            problems.warn((*path, index), warning, rule="matcher-syntax")
         yield from found

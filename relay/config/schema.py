@@ -4,7 +4,16 @@ import re
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from relay.alert import DAY, HOUR, MINUTE, SECOND
@@ -132,14 +141,41 @@ def _form(value: Any) -> str:
 
 
 Text = Annotated[str, BeforeValidator(_text)]
-Boolean = Annotated[bool, _parsed(_boolean, "boolean")]
-Count = Annotated[int, _parsed(_count, "count")]
-Length = Annotated[int, _parsed(duration, "duration")]
-Period = Annotated[int, _parsed(_some_time, "duration")]
-Timeout = Annotated[int, _parsed(go_duration, "duration")]
-Url = Annotated[str, _parsed(http_url, "url")]
-Growth = Annotated[float, _parsed(_growth, "growth")]
-Hidden = Annotated[Secret, _parsed(Secret, "secret")]
+# What editors are told of each is beside it; `config schema` writes that down (json_schema.py).
+_DURATION = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "string", "pattern": "^(?=.)(\\d+y)?(\\d+w)?(\\d+d)?(\\d+h)?(\\d+m)?(\\d+s)?(\\d+ms)?$|^0$"},
+            {"const": 0},
+        ],
+        "patternErrorMessage": "not a duration: write 30s, 5m, 4h or 1h30m",
+        "x-kind": "duration",
+    }
+)
+_OFF_SCHEMA = WithJsonSchema({"enum": [False, *sorted(_FALSE)]})
+_NEVER = WithJsonSchema({"not": {}})
+Boolean = Annotated[
+    bool, _parsed(_boolean, "boolean"), WithJsonSchema({"enum": [True, False, *sorted(_TRUE | _FALSE)]})
+]
+Count = Annotated[
+    int,
+    _parsed(_count, "count"),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": "^0*[1-9][0-9]*$"}]}),
+]
+Length = Annotated[int, _parsed(duration, "duration"), _DURATION]
+Period = Annotated[int, _parsed(_some_time, "duration"), _DURATION]
+Timeout = Annotated[
+    int,
+    _parsed(go_duration, "duration"),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": "^[0-9.hmsuµdwy]+$"}, {"const": 0}], "x-kind": "duration"}),
+]
+Url = Annotated[
+    str, _parsed(http_url, "url"), WithJsonSchema({"type": "string", "pattern": "^[hH][tT][tT][pP][sS]?://[^@]+$"})
+]
+Growth = Annotated[
+    float, _parsed(_growth, "growth"), WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}]})
+]
+Hidden = Annotated[Secret, _parsed(Secret, "secret"), WithJsonSchema({"type": "string"})]
 Foreign = list[dict[str, Any]] | None
 """Integrations that are not ours: counted, not read."""
 
@@ -181,14 +217,14 @@ _DELAY_FORMS = "must be one duration (`5m`), or durations by severity (`{critica
 Delay = Annotated[
     Annotated[Hold, Tag("|map")]
     | Annotated[Length, Tag("|text")]
-    | Annotated[int, _refused(_DELAY_FORMS), Tag("|list")],
+    | Annotated[int, _refused(_DELAY_FORMS), _NEVER, Tag("|list")],
     _Written,
 ]
 """One duration, or a map by severity."""
 Urls = Annotated[
     Annotated[list[Url], Tag("|list")]
     | Annotated[Url, Tag("|text")]
-    | Annotated[str, _refused("must be one URL, or a list of them"), Tag("|map")],
+    | Annotated[str, _refused("must be one URL, or a list of them"), _NEVER, Tag("|map")],
     _Written,
 ]
 """One URL, or a list of them."""
@@ -197,7 +233,7 @@ Urls = Annotated[
 Texts = Annotated[
     Annotated[list[Text], Tag("|list")]
     | Annotated[Text, Tag("|text")]
-    | Annotated[str, _refused("must be one text, or a list of them"), Tag("|map")],
+    | Annotated[str, _refused("must be one text, or a list of them"), _NEVER, Tag("|map")],
     _Written,
 ]
 """One text, or a list of them."""
@@ -253,8 +289,8 @@ class Storm(Section):
 _STORM_FORMS = "must be a mapping (`{pages: 60, within: 1m}`), or off"
 StormOrOff = Annotated[
     Annotated[Storm, Tag("|map")]
-    | Annotated[bool, _parsed(lambda text: _off(text, _STORM_FORMS), "off"), Tag("|text")]
-    | Annotated[bool, _refused(_STORM_FORMS), Tag("|list")],
+    | Annotated[bool, _parsed(lambda text: _off(text, _STORM_FORMS), "off"), _OFF_SCHEMA, Tag("|text")]
+    | Annotated[bool, _refused(_STORM_FORMS), _NEVER, Tag("|list")],
     _Written,
 ]
 
@@ -350,8 +386,8 @@ class Flap(Section):
 
 FlapOrOff = Annotated[
     Annotated[Flap, Tag("|map")]
-    | Annotated[bool, _parsed(lambda text: _off(text, _FLAP_FORMS), "off"), Tag("|text")]
-    | Annotated[bool, _refused(_FLAP_FORMS), Tag("|list")],
+    | Annotated[bool, _parsed(lambda text: _off(text, _FLAP_FORMS), "off"), _OFF_SCHEMA, Tag("|text")]
+    | Annotated[bool, _refused(_FLAP_FORMS), _NEVER, Tag("|list")],
     _Written,
 ]
 
@@ -439,7 +475,10 @@ BasicAuths = Annotated[
     Annotated[list[BasicAuth], Tag("|list")]
     | Annotated[BasicAuth, Tag("|map")]
     | Annotated[
-        BasicAuth, _refused("must be a mapping (`{username: .., password_file: ..}`), or a list of them"), Tag("|text")
+        BasicAuth,
+        _refused("must be a mapping (`{username: .., password_file: ..}`), or a list of them"),
+        _NEVER,
+        Tag("|text"),
     ],
     _Written,
 ]

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from pathlib import Path as FilePath
 
 from relay.config.problems import Problems
@@ -35,6 +36,8 @@ class SecretReader:
         environ: Mapping[str, str],
         problems: Problems,
         last_good: Mapping[FilePath, Secret] | None = None,
+        *,
+        stand_ins: bool = False,
     ) -> None:
         self.good: dict[FilePath, Secret] = {}
         """By file, what is in use now."""
@@ -46,6 +49,8 @@ class SecretReader:
         self._environ = environ
         self._problems = problems
         self._last_good = last_good or {}
+        self._stand_ins = stand_ins
+        """Whether something made up stands in for a secret that is not at hand: for those who only look."""
 
     def file(self, name: str, path: Path, what: str, fault: Callable[[str], str] = lambda _: "") -> Secret | None:
         """Read a secret (`what` it is, in words) from a file, without white space around it.
@@ -61,9 +66,8 @@ class SecretReader:
             return self.good[file]
         before = self._last_good.get(file)
         if before is None:
-            self._problems.error(path, why)
-            return None
-        self._problems.warn(path, f"{why}; what it held before stays in use")
+            return self._missing(path, why, name)
+        self._problems.warn(path, f"{why}; what it held before stays in use", rule="secret-stale")
         self.stale.append(f"{name}: {why}")
         self.good[file] = before
         return before
@@ -78,8 +82,15 @@ class SecretReader:
             return Secret(value)
         state = "empty" if named[1] in self._environ else "not set"
         remedy = "set it where the relay is started, or write the secret to a file and name that"
-        self._problems.error(path, f"the environment variable {go_quote(named[1])} is {state}: {remedy}")
-        return None
+        return self._missing(path, f"the environment variable {go_quote(named[1])} is {state}: {remedy}", named[1])
+
+    def _missing(self, path: Path, why: str, name: str) -> Secret | None:
+        """Say that a secret is not at hand; one name always has the same stand-in, in the form of a routing key."""
+        if not self._stand_ins:
+            self._problems.error(path, why, rule="secret")
+            return None
+        self._problems.warn(path, why, rule="secret")
+        return Secret(sha256(f"stands in for {name}".encode("utf-8", "surrogatepass")).hexdigest()[:32])
 
     def _read(self, file: FilePath, name: str, what: str) -> tuple[str, str]:
         """Return the text, or why there is none."""

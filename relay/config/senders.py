@@ -137,7 +137,7 @@ class _CredentialReader:
             message = (
                 f"is shorter than {_SHORT} characters, and might be guessed: `openssl rand -hex 24` makes a good one"
             )
-            self._problems.warn(path, message)
+            self._problems.warn(path, message, rule="short-secret")
 
 
 def _token_fault(token: str) -> str:
@@ -232,7 +232,7 @@ def _tell_namespaces(specs: Sequence[schema.Source], problems: Problems) -> None
                 "keys at PagerDuty, its senders are answered with their own. One source may say native_keys: true"
             )
             field = "routing_keys" if spec.routing_keys else "routing_key_files"
-            problems.warn(("sources", index, field), message, key=True)
+            problems.warn(("sources", index, field), message, key=True, rule="mixed-keys")
 
 
 def _stale_message(untold: Sequence[str]) -> str:
@@ -267,7 +267,8 @@ def _check_receiver(name: str, path: Path, specs: Sequence[schema.Receiver], pro
     elif index is None:
         near = get_close_matches(name, [spec.name for spec in specs], n=1, cutoff=0.6)
         hint = f"; did you mean {go_quote(near[0])}?" if near else ""
-        problems.error((*path, "receiver"), f"undefined receiver {go_quote(name)} used in heartbeat{hint}")
+        message = f"undefined receiver {go_quote(name)} used in heartbeat{hint}"
+        problems.error((*path, "receiver"), message, rule="undefined-name")
     elif not specs[index].pagerduty_configs and not problems.gone(("receivers", index, "pagerduty_configs")):
         message = f"receiver {go_quote(name)} has no pagerduty_configs: a heartbeat that falls silent would page nobody"
         problems.error((*path, "receiver"), message)
@@ -277,4 +278,4 @@ def _check_source(name: str | None, path: Path, specs: Sequence[schema.Source], 
     places = [("sources",), *(("sources", index, "name") for index in range(len(specs)))]
     if name is not None and all(spec.name != name for spec in specs) and not problems.gone(*places):
         message = f"undefined source {go_quote(name)} used in heartbeat: list it in sources, or leave it out for any"
-        problems.error((*path, "source"), message)
+        problems.error((*path, "source"), message, rule="undefined-name")

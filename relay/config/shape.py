@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from relay.config import schema
 from relay.config.problems import Problems
 from relay.config.schema import Config, Section
 from relay.config.yaml import Path
@@ -21,6 +22,20 @@ _WORDS = {
     "string_type": "must be text, not a list or a mapping",
 }
 
+
+_MOST_HOMES = 2
+_PLACES: dict[type[Section], str] = {
+    schema.Config: "the top of the file",
+    schema.Global: "global",
+    schema.Route: "route",
+    schema.Receiver: "receivers",
+    schema.PagerDuty: "pagerduty_configs",
+    schema.InhibitRule: "inhibit_rules",
+    schema.Source: "sources",
+    schema.Heartbeat: "heartbeats",
+    schema.Account: "pagerduty",
+}
+"""Sections that fields are put into by mistake, and how they are called."""
 
 Document = TypeVar("Document", bound=Section)
 
@@ -48,13 +63,14 @@ def _report(document: type[Section], detail: ErrorDetails, data: Any, problems: 
     path = _real_path(detail["loc"], data)
     kind = detail["type"]
     if kind == "extra_forbidden":
-        problems.error(path, _unknown(_section(document, path[:-1]), str(path[-1])), key=True)
+        message = _unknown(_section(document, path[:-1]), str(path[-1]))
+        problems.error(path, message, key=True, rule="unknown-field")
     elif kind == "literal_error":
-        problems.error(path, f"must be one of {detail.get('ctx', {}).get('expected', '')}")
+        problems.error(path, f"must be one of {detail.get('ctx', {}).get('expected', '')}", rule="wrong-value")
     elif kind.endswith("_type"):
-        problems.error(path, _WORDS.get(kind, detail["msg"]))
+        problems.error(path, _WORDS.get(kind, detail["msg"]), rule="wrong-value")
     else:
-        problems.error(path, detail["msg"])
+        problems.error(path, detail["msg"], rule="wrong-value")
     return path
 
 
@@ -77,9 +93,22 @@ def _unknown(section: type[Section], name: str) -> str:
         return f"{name} {section.REFUSED[name].format(field=name)}"
     known = [field.validation_alias or name for name, field in section.model_fields.items()]
     words = [str(word) for word in known] + sorted(section.TOLERATED)
+    if homes := _homes(section, name):
+        return f'unknown field "{name}" here: it belongs in {" or ".join(homes)}'
     near = get_close_matches(name, words, n=1, cutoff=0.6) or get_close_matches(_snake(name), words, n=1, cutoff=0.8)
     hint = f'; did you mean "{near[0]}"?' if near else f"; known here: {', '.join(words)}" if len(words) < 8 else ""
     return f'unknown field "{name}"{hint}'
+
+
+def _homes(section: type[Section], name: str) -> list[str]:
+    """Say in which other sections of the routing YAML a field is known, as far as one is likely to be meant."""
+    if section not in _PLACES:
+        return []
+    return [place for model, place in _PLACES.items() if name in _names(model)][:_MOST_HOMES]
+
+
+def _names(section: type[Section]) -> set[str]:
+    return {str(field.validation_alias or name) for name, field in section.model_fields.items()}
 
 
 def _snake(name: str) -> str:

@@ -99,18 +99,34 @@ def read(text: str) -> tuple[Node, tuple[Fault, ...]]:
 
     Raises BadYaml where there is no telling what was meant.
     """
+    composer = _Composer()
+    for event in _events(text):
+        composer.take(event)
+    return composer.finish()
+
+
+def read_all(text: str) -> list[tuple[Node, tuple[Fault, ...]]]:
+    """Read every document of a text as `read` does; one with nothing in it is left out. Raises BadYaml."""
+    composers: list[_Composer] = []
+    for event in _events(text):
+        if isinstance(event, DocumentStartEvent):
+            composers.append(_Composer())
+        if composers:
+            composers[-1].take(event)
+    return [composer.finish() for composer in composers if composer.nodes]
+
+
+def _events(text: str) -> Iterator[Event]:
+    """Parse a text; raise BadYaml where it is none."""
     bad = _UNPRINTABLE.search(text)
     if bad:
         raise BadYaml((_fault_at(text, bad.start(), f"the character U+{ord(bad[0]):04X} may not stand in YAML"),))
-    composer = _Composer()
     try:
-        for event in yaml.parse(text, Loader=_LOADER):
-            composer.take(event)
+        yield from yaml.parse(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:
         raise BadYaml((_explain(text, error),)) from None
     except yaml.YAMLError as error:
         raise BadYaml((Fault(1, 1, f"not YAML: {error}"),)) from None
-    return composer.finish()
 
 
 def plain(node: Node) -> Any:

@@ -1,7 +1,7 @@
 """Makes the event of a claimed page: by templates, without them, or as a storm; and always some event that can go."""
 
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
@@ -11,16 +11,14 @@ from relay.dispatcher.stormy import Standing, rendered_storm
 from relay.event import Action, Event, Rendered
 from relay.logs import Log, clean
 from relay.metrics import Metrics
-from relay.page import Page, short_id
 from relay.pagerduty.encoding import encode
 from relay.rendering import Renderer
-from relay.rules.cleaning import cut, line
+from relay.rules.dressed import REFUSED, addressed, notes_of, texts_of
 from relay.rules.ladder import FALLBACK, MINIMAL
 from relay.rules.ledger import Attempt, Claim
-from relay.rules.render import LONGEST_SUMMARY, minimal
+from relay.rules.render import minimal
 from relay.rules.rulebook import Rulebook
 from relay.rules.ruleset import Texts
-from relay.rules.suppression.words import span
 from relay.rules.view import PageView, view
 
 _RENDER_AT_ONCE = 0.25
@@ -75,8 +73,10 @@ class Dressing:
 
     def _job(self, claim: Claim, book: Rulebook) -> tuple[PageView, Texts]:
         page = claim.page
-        shown = view(claim, now=claim.attempt.at, external_url=self._external_url, notes=_notes(page, claim.attempt.at))
-        return shown, _texts(page, book)
+        shown = view(
+            claim, now=claim.attempt.at, external_url=self._external_url, notes=notes_of(page, claim.attempt.at)
+        )
+        return shown, texts_of(page, book)
 
     async def storm(self, claim: Claim, book: Rulebook) -> Rendered:
         """Write a storm page: it has its own text, of more alerts than a claim carries. Does not raise."""
@@ -111,50 +111,15 @@ def rung_of(attempt: Attempt, rendered: Rendered) -> str:
 def bare(claim: Claim) -> Rendered:
     """Make what needs no template: a resolve or acknowledge says only whom it means, a minimal event what fires."""
     if claim.attempt.action is Action.TRIGGER:
-        return Rendered(minimal(view(claim, now=claim.attempt.at), "PagerDuty refused the full event"))
+        return Rendered(minimal(view(claim, now=claim.attempt.at), REFUSED))
     return Rendered(Event(event_action=claim.attempt.action, dedup_key=claim.page.dedup_key))
-
-
-def _texts(page: Page, book: Rulebook) -> Texts:
-    """Find the texts of the receiver that a page goes to: its own, or its fallback's."""
-    receiver = book.rules.receivers.get(page.fallback or page.receiver)
-    targets = receiver.targets if receiver else ()
-    if page.fallback:
-        return targets[0].texts if targets else Texts()
-    return next((one.texts for one in targets if one.index == page.target), Texts())
-
-
-def _notes(page: Page, now: Instant) -> tuple[str, ...]:
-    """Say what a person should know of a page beyond its alerts."""
-    return (*_fired_again(page), *_flaps(page, now), *_takes_over(page))
-
-
-def _fired_again(page: Page) -> Iterator[str]:
-    if page.again:
-        times = "once" if page.again == 1 else f"{page.again} times"
-        yield f"Fired again {times} before its resolve was sent."
-
-
-def _flaps(page: Page, now: Instant) -> Iterator[str]:
-    if not page.flapping or page.flap is None or not page.changes:
-        return
-    _, _, hold = page.flap
-    if now - page.changes[-1] < hold:
-        took = span(page.changes[-1] - page.changes[0])
-        closes = f"It closes once nothing fires and it was quiet for {span(hold)}."
-        yield f"Flaps: {len(page.changes)} changes in {took}. {closes}"
-
-
-def _takes_over(page: Page) -> Iterator[str]:
-    if page.predecessor is not None and page.opened_because:
-        yield f"Replaces page {short_id(page.predecessor)}: {page.opened_because}."
 
 
 def _addressed(claim: Claim, rendered: Rendered) -> Rendered:
     """Say to a fallback receiver whose page it gets."""
     if claim.attempt.action is not Action.TRIGGER or not claim.attempt.rung.startswith(FALLBACK):
         return rendered
-    summary = cut(f"[fallback from {line(claim.page.receiver)}] {rendered.event.summary}", LONGEST_SUMMARY)
+    summary = addressed(rendered.event.summary, claim.page.receiver)
     return replace(rendered, event=replace(rendered.event, summary=summary))
 
 

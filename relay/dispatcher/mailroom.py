@@ -22,7 +22,6 @@ from relay.event import Action, Delivered, Event, Outcome, Rejected, Rendered, R
 from relay.logs import Log
 from relay.metrics import Metrics
 from relay.page import Lane, Page, State, short_id
-from relay.pagerduty.events import EventSender
 from relay.rendering import Renderer
 from relay.rules.delivery import settle, start
 from relay.rules.ladder import Barred, passed_over, rekeyed
@@ -68,6 +67,12 @@ class Queue(Standing, Protocol):
     async def hasten(self, integration: str, lanes: Sequence[Lane], now: Instant) -> None: ...
 
 
+class Sender(Protocol):
+    """What carries an event to PagerDuty."""
+
+    async def send(self, event: Event, key_id: str) -> Outcome: ...
+
+
 class Dispatcher:
     """Keeps PagerDuty in step. `book` is the rule book that counts, replaced by a reload."""
 
@@ -76,7 +81,7 @@ class Dispatcher:
         store: Queue,
         book: Rulebook,
         renderer: Renderer,
-        sender: EventSender,
+        sender: Sender,
         *,
         clock: Callable[[], Instant],
         steady: Callable[[], Instant],

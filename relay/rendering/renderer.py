@@ -58,6 +58,11 @@ class Renderer:
         self.losses = 0
         """Times a worker died of a template or of itself."""
 
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """The template files in force, by file name."""
+        return self._sources
+
     async def start(self) -> None:
         """Start the worker. Does not raise: where none can be started, pages go out plain and `problem` says why."""
         async with self._lock:

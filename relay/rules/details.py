@@ -17,9 +17,9 @@ EARLIEST: Instant = 946_684_800_000_000
 LISTS = ("firing", "muted", "resolved")
 """The details that list alerts, in the order in which they are kept when there is no room for all."""
 
-_RUNBOOKS = ("runbook_url", "runbook", "runbookURL", "runbook_link")
+RUNBOOKS = ("runbook_url", "runbook", "runbookURL", "runbook_link")
 _DASHBOARDS = ("dashboard_url", "dashboard", "dashboardURL", "grafana_url")
-_LINKED = frozenset((*_RUNBOOKS, *_DASHBOARDS, "__dashboardUid__", "__panelId__"))
+_LINKED = frozenset((*RUNBOOKS, *_DASHBOARDS, "__dashboardUid__", "__panelId__"))
 MOST_OF_A_KIND = 3
 """Links to different runbooks (dashboards, graphs) of one page."""
 
@@ -70,7 +70,7 @@ def _entry(
     rest = {name: text for name, text in said.items() if name not in _LINKED and text}
     if rest:
         entry["annotations"] = _ordered(rest)
-    runbook = next((said[name] for name in _RUNBOOKS if said.get(name)), "")
+    runbook = next((said[name] for name in RUNBOOKS if said.get(name)), "")
     if runbook:
         entry["runbook"] = line(runbook)
     if kind == "muted":
@@ -127,7 +127,7 @@ def links(view: PageView, parts: Parts) -> tuple[Link, ...]:
     """Lead to runbooks, dashboards, the alert's graph, the group in Alertmanager, and the page in the relay."""
     heads = parts.heads
     found = [
-        *_kind("Runbook", [_first(member.annotations, _RUNBOOKS) for member in heads]),
+        *_kind("Runbook", [_first(member.annotations, RUNBOOKS) for member in heads]),
         *_kind("Dashboard", [_first(member.annotations, _DASHBOARDS) for member in heads]),
         *_kind("Graph", [member.generator_url for member in heads]),
         Link(href=alertmanager_link(view, parts), text="Alertmanager"),

@@ -28,7 +28,7 @@ _NOISE = frozenset((
 _PREFERENCE = {name: rank for rank, name in enumerate((*THINGS, *SERVICES, *PLACES))}
 _NOT_A_DIFFERENCE = ("alertname", "severity", "priority")
 
-_SUMMARIES = ("summary", "title", "message", "description")
+SUMMARIES = ("summary", "title", "message", "description")
 """Annotations that say in a line what is wrong, best first."""
 
 MOST_VALUES = 5
@@ -153,7 +153,7 @@ def _first_pair(member: MemberView) -> str:
 
 
 def _about(parts: Parts) -> str:
-    found = (line(parts.annotations[name]) for name in _SUMMARIES if name in parts.annotations)
+    found = (line(parts.annotations[name]) for name in SUMMARIES if name in parts.annotations)
     return next((text for text in found if text), "").removesuffix(".")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from relay.alert import SECOND, Duration, Instant
-from relay.page import Member, Suppression, SuppressionKind
+from relay.page import Member, Suppression
 from relay.rules.classify import Entry, Placement
 from relay.rules.ledger import Held, Inhibitor, Ledger, Link, Role
 from relay.rules.rulebook import Rulebook
@@ -183,9 +183,6 @@ def _strength(there: Iterable[Inhibitor]) -> _Strength:
     )
 
 
-_WINDOWS = (SuppressionKind.MUTE_TIME_INTERVAL, SuppressionKind.ACTIVE_TIME_INTERVAL)
-
-
 def dropped(member: Member) -> bool:
     """Say whether a window keeps a member quiet: with `outside: drop` it pages only once it is heard again."""
-    return any(one.kind in _WINDOWS for one in member.suppressions)
+    return any(one.kind.windowed for one in member.suppressions)

@@ -34,7 +34,7 @@ def take(db: Connection, news: News, now: Instant, judge: Judge, services: Mappi
         return Taken("seen")
     if not news.incident:
         return Taken("other")
-    pages = _known(db, news)
+    pages = pages_of_incident(db, news.incident)
     if pages:
         return _placed(db, news, pages, now, judge)
     found = _of_key(db, news.key)
@@ -53,7 +53,7 @@ def place(
     """Judge news that waited, now that the dedup keys of its incident's alerts are known."""
     if not db.execute(query("acts", "waits_no_more"), (news.id,)).rowcount:
         return Taken("seen")
-    pages = _known(db, news) or _of_keys(db, news, keys, services)
+    pages = pages_of_incident(db, news.incident) or _of_keys(db, news, keys, services)
     return _placed(db, news, pages, now, judge) if pages else Taken("unplaced")
 
 
@@ -82,9 +82,14 @@ def note(db: Connection, page: int, incidents: Collection[str], act: Returned | 
         db.execute(query("acts", "drop_old_acts"), {"page": page, "limit": ACTS_KEPT})
 
 
-def _known(db: Connection, news: News) -> list[Page]:
+def pages_of_incident(db: Connection, incident: str) -> list[Page]:
     """Find the pages that an incident is known to stand for."""
-    return [codec.page(row) for row in db.execute(query("acts", "pages_of_incident"), (news.incident,)).fetchall()]
+    return [codec.page(row) for row in db.execute(query("acts", "pages_of_incident"), (incident,)).fetchall()]
+
+
+def pages_of_incident_number(db: Connection, number: int) -> list[Page]:
+    """Find the pages that an incident stands for by the number people call it by; at most 20."""
+    return [codec.page(row) for row in db.execute(query("acts", "pages_of_incident_number"), (number,)).fetchall()]
 
 
 def _of_keys(db: Connection, news: News, keys: Sequence[str], services: Mapping[str, str]) -> list[Page]:

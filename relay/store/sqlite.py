@@ -332,6 +332,12 @@ class SqliteStore:
         """List what people and timers did about a page at PagerDuty, newest last; the last 50."""
         return await self._people.ask(lambda db: acts.acts(db, page))
 
+    async def pages_of_incident(self, incident: str) -> list[Page]:
+        """Find the pages that an incident at PagerDuty is known to stand for, by its id or its number."""
+        if incident.isascii() and incident.isdigit() and len(incident) < 19:
+            return await self._people.ask(lambda db: acts.pages_of_incident_number(db, int(incident)))
+        return await self._people.ask(lambda db: acts.pages_of_incident(db, incident))
+
     async def told_pages(self) -> list[int]:
         """Name every page that PagerDuty may hold open."""
         return await self._people.ask(reconciling.told_pages)
@@ -374,6 +380,10 @@ class SqliteStore:
     async def firing(self, after_id: int, limit: int) -> list[Held]:
         """List firing alerts by id, from the first one after `after_id` (start with -1)."""
         return await self._alerts("firing_alerts", (after_id, limit))
+
+    async def held(self, after_id: int, limit: int) -> list[Held]:
+        """List alerts by id, resolved ones too, from the first one after `after_id` (start with -1)."""
+        return await self._alerts("held_alerts", (after_id, limit))
 
     async def attempts_since(self, at: Instant) -> list[tuple[str, Instant, Lane]]:
         """List (integration, start, lane) of every attempt started at or after `at`, oldest first."""

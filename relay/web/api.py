@@ -6,7 +6,9 @@ from typing import TypeVar
 
 from aiohttp import web
 
-from relay.answers import Answers, Pages
+from relay.alert import Instant
+from relay.answers import Answers, Asking, Pages
+from relay.answers.times import read_time
 from relay.errors import NotTaken
 from relay.ingress import pagerduty
 from relay.page import State, Wanted, page_number
@@ -34,8 +36,8 @@ class Api:
         """List pages."""
         asked = _asked(
             request,
-            *("dedup_key", "fingerprint", "wanted", "delivered", "waiting", "dead", "receiver", "limit", "after"),
-            *("order", "due"),
+            *("dedup_key", "fingerprint", "incident", "wanted", "delivered", "waiting", "dead", "receiver"),
+            *("limit", "after", "order", "due"),
         )
         if _read(asked, "order", ("id", "need").index, "'need', or leave it out for the order of ids"):
             return replies.json(await self._pages_by_need(asked))
@@ -44,6 +46,7 @@ class Api:
         found = await self._answers().pages(
             dedup_key=asked.get("dedup_key"),
             fingerprint=asked.get("fingerprint"),
+            incident=asked.get("incident"),
             wanted=_word(asked, "wanted", Wanted),
             delivered=_word(asked, "delivered", State),
             waiting=_yes(asked, "waiting"),
@@ -55,7 +58,8 @@ class Api:
         return replies.json(found)
 
     async def _pages_by_need(self, asked: dict[str, str]) -> Pages:
-        if other := next((name for name in ("dedup_key", "fingerprint", "waiting", "after") if name in asked), None):
+        alone = ("dedup_key", "fingerprint", "incident", "waiting", "after")
+        if other := next((name for name in alone if name in asked), None):
             raise BadRequest(f"{other} does not go with order=need")
         return await self._answers().pages_by_need(
             dead=_yes(asked, "dead") or False,
@@ -96,11 +100,11 @@ class Api:
 
     async def explain(self, request: web.Request) -> web.Response:
         """Say what would become of a webhook body; writes nothing."""
-        asked = _asked(request, "source", "verbose")
+        asked = _asked(request, "source", "verbose", "events", "no_silences", "time")
         body = await self._bodies.read(request)
         try:
             source, receiver = self._whose(body, asked.get("source", ""))
-            found = await self._answers().explain(body, source, receiver=receiver, everything="verbose" in asked)
+            found = await self._answers().explain(body, source, receiver=receiver, asking=_asking(asked))
         finally:
             self._bodies.done(body)
         return replies.json(found)
@@ -133,6 +137,24 @@ def _asked(request: web.Request, *known: str) -> dict[str, str]:
             raise BadRequest(f"parameter {name!r} is given twice")
         asked[name] = value
     return asked
+
+
+def _asking(asked: dict[str, str]) -> Asking:
+    return Asking(
+        at=_read(
+            asked,
+            "time",
+            lambda text: read_time(text.replace(" ", "+")),
+            "a time as RFC3339 has it, such as 2026-11-24T03:00:00Z",
+        ),
+        silences="no_silences" not in asked,
+        events="events" in asked,
+        everything="verbose" in asked,
+    )
+
+
+def _time(text: str) -> Instant:
+    return read_time(text.replace(" ", "+"))  # in a query a bare + is a blank
 
 
 def _limit(asked: dict[str, str]) -> int:

@@ -22,6 +22,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", 
 NAMES = (
     *("limit", "after", "before", "page", "fingerprint", "source", "dedup_key", "wanted", "delivered", "receiver"),
     *("filter", "active", "silenced", "verbose", "x", ""),
+    *("events", "time", "no_silences", "incident"),
 )
 Request = tuple[str, str, list[str], list[tuple[str, str]], bytes | None, str]
 

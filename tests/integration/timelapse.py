@@ -414,6 +414,8 @@ class Relay:
             storms=self.storms,
             paused=self.pausing.why,
             barred=lambda integration: self.dispatcher.barred(integration),
+            render=self.renderer.render,
+            external_url="http://relay.example",
         )
         await self._open_doors(metrics, log)
         self.dispatcher.rekeyed(self.rekeyed)

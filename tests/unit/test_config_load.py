@@ -136,7 +136,7 @@ def test_every_error_of_a_file_is_told_at_once_with_its_place(tmp_path: Path) ->
         '23:9: receivers[1].name: notification config name "r" is not unique',
         "25:21: inhibit_rules[0].source_matchers[0]: error parsing regexp: missing closing ): `^(?:()$`",
         '26:3: inhibit_rules[0].equals: unknown field "equals"; did you mean "equal"?',
-        "28:42: time_intervals[0].time_intervals[0].weekdays[0]: someday is not a valid weekday",
+        "28:42: time_intervals[0].time_intervals[0].weekdays[0]: someday is not a valid weekday; did you mean sunday?",
         '29:1: key "route" is already set in line 2',
     ]
 

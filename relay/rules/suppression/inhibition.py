@@ -28,7 +28,7 @@ def judge(case: Case) -> Found:
     absent: tuple[Instant, Target, Inhibitor] | None = None
     for target in case.targets:
         for one in case.inhibitors.get(target.key, ()):
-            if not _inhibits(one, target):
+            if not inhibits(one, target):
                 continue
             if not one.absent_at:
                 return Found(Suppression(SuppressionKind.INHIBITION, _because(case, target, one)))
@@ -52,8 +52,8 @@ def strongest(there: Iterable[Inhibitor]) -> tuple[Inhibitor, ...]:
     return tuple(best[kind] for kind in sorted(best) if kind[1] is not Role.WATCHER)
 
 
-def _inhibits(one: Inhibitor, target: Target) -> bool:
-    """A target that is a source itself is inhibited only by sources that are no targets (0.34.1, PR 5449)."""
+def inhibits(one: Inhibitor, target: Target) -> bool:
+    """Say whether one counts: a target that is a source too is inhibited only by who is no target (0.34.1, PR 5449)."""
     return one.role is Role.SOURCE or (one.role is Role.TWO_SIDED and not target.is_source)
 
 

@@ -18,6 +18,10 @@ DELETE FROM news WHERE id IN (SELECT id FROM news INDEXED BY news_by_time WHERE 
 -- name: pages_of_incident
 SELECT {pages} FROM incidents CROSS JOIN pages ON pages.id = incidents.page WHERE incidents.id = ? ORDER BY pages.id;
 
+-- name: pages_of_incident_number
+-- For people: it reads every page.
+SELECT {pages} FROM pages WHERE json_extract(CAST(rest AS TEXT), '$.incident_number') = ? ORDER BY id LIMIT 20;
+
 -- name: pages_of_key
 SELECT {pages} FROM pages INDEXED BY pages_by_dedup_key WHERE dedup_hash = ? ORDER BY id LIMIT 100;
 

@@ -44,6 +44,10 @@ DELETE FROM stirred WHERE key = ?;
 SELECT {alerts}
 FROM alerts INDEXED BY alerts_of_ours WHERE firing = 1 AND judge_at IS NULL;
 
+-- name: held_alerts
+SELECT {alerts}
+FROM alerts INDEXED BY alerts_by_id WHERE id > ? ORDER BY id LIMIT ?;
+
 -- name: firing_alerts
 SELECT {alerts}
 FROM alerts INDEXED BY alerts_by_id WHERE id > ? AND firing = 1 ORDER BY id LIMIT ?;
