@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +66,12 @@ def _moved(text: str, url: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def fire(alertmanager: Alertmanager, alerts: Sequence[Alert]) -> None:
-    """Tell an Alertmanager of alerts, all at once."""
-    began = "2026-01-02T03:04:05.678Z"
-    alertmanager._tell(
-        [{"labels": dict(labels), "annotations": dict(said), "startsAt": began} for labels, said in alerts]
-    )
+def fire(alertmanagers: Sequence[Alertmanager], alerts: Sequence[Alert]) -> None:
+    """Tell Alertmanagers of alerts that began now; of older ones they would not wait for the rest of the group."""
+    began = datetime.now(UTC).isoformat(timespec="milliseconds")
+    told = [{"labels": dict(labels), "annotations": dict(said), "startsAt": began} for labels, said in alerts]
+    for alertmanager in alertmanagers:
+        alertmanager._tell(told)
 
 
 def summaries(sandbox: Sandbox) -> dict[str, str]:
@@ -107,8 +108,7 @@ def both_ways(
             (folder / name).write_text(key.reveal())
         for started in (native_pd, relay_pd, relay, old, new):
             started.start()
-        fire(old, alerts)
-        fire(new, alerts)
+        fire((old, new), alerts)
         groups = len({(labels["alertname"], labels["job"]) for labels, _ in alerts})
         wanted = groups * len(templates)
         wait_for(lambda: len(summaries(relay_pd)) >= wanted or None, f"{wanted} pages", within=30 + wanted / 10)
