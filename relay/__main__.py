@@ -12,6 +12,7 @@ COMMANDS = {
     "route": "relay.cli.route:route",
     "test": "relay.cli.test:test",
     "rules": "relay.cli.rules:rules",
+    "import": "relay.cli.importing:import_",
     "page": "relay.cli.page:page",
     "explain": "relay.cli.explain:explain",
     "pause": "relay.cli.pause:pause",

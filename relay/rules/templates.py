@@ -329,7 +329,7 @@ _RFC3339 = "2006-01-02T15:04:05.999999Z07:00"
 
 
 class Alerts(Sequence[AlertData]):
-    """A list of alerts with `.firing`, `.resolved` and `.muted`; made when it is first looked at."""
+    """A list of alerts with `.firing`, `.resolved`, `.muted` and `.by_labels`; made when it is first looked at."""
 
     def __init__(self, members: tuple[MemberView, ...], parts: Parts | None = None) -> None:
         self._members = members
@@ -347,6 +347,10 @@ class Alerts(Sequence[AlertData]):
     def muted(self) -> "Alerts":
         return Alerts(self._parts.muted if self._parts else ())
 
+    @cached_property
+    def by_labels(self) -> "Alerts":
+        return Alerts(tuple(sorted(self._members, key=_native_order)))
+
     def _that(self, *, fires: bool) -> tuple[MemberView, ...]:
         return tuple(member for member in self._members if (member.status == Status.FIRING) is fires)
 
@@ -362,6 +366,23 @@ class Alerts(Sequence[AlertData]):
 
     def __iter__(self) -> Iterator[AlertData]:
         return iter(self._made)
+
+
+def _native_order(member: MemberView) -> tuple[Any, ...]:
+    """Order as Alertmanager: by job, instance, then label set (types.go AlertSlice.Less, model LabelSet.Before)."""
+    labels = member.labels
+    # A name that only the other has comes before: in a list of pairs it is the greater name at that place.
+    rest = tuple((_Reversed(name), labels[name]) for name in sorted(labels))
+    return labels.get("job", ""), labels.get("instance", ""), len(labels), rest
+
+
+class _Reversed(str):
+    """A text that sorts the other way round."""
+
+    __slots__ = ()
+
+    def __lt__(self, other: str) -> bool:
+        return str.__gt__(self, other)
 
 
 def at(instant: Instant) -> Time:
