@@ -40,6 +40,10 @@ ALERTS: tuple[Alert, ...] = (
         )
         for pod in ("one", "three", "two")
     ),
+    *(
+        ({"alertname": "tied", "job": "t", "instance": "i", **more}, {"summary": f"{more}"})
+        for more in ({"pod": "b"}, {"disk": "z"}, {"disk": "a", "pod": "a"}, {"disk": "y"}, {"pod": "a"})
+    ),
 )
 
 

@@ -16,7 +16,7 @@ TEMPLATES = (
     "{{ range .Alerts }}{{ .Labels.instance }}={{ .Annotations.summary }} {{ end }}",
     "{{ range $i, $a := .Alerts }}{{ if $i }}, {{ end }}{{ $a.Labels.instance | title }}{{ end }}",
     "{{ (index .Alerts 0).Annotations.summary }} {{ (index .Alerts 0).StartsAt }}",
-    '{{ if eq .CommonLabels.severity "critical" "page" }}!{{ else if .CommonLabels.team }}team{{ end }}',
+    '{{ if eq .CommonLabels.severity "critical" "page" }}!{{ else if .CommonLabels.team }}team{{ else }}-{{ end }}',
     "{{ with .CommonAnnotations.runbook_url }}see {{ . }}{{ else }}no runbook{{ end }}",
     '{{ printf "%s has %d of %.1f" .CommonLabels.job (len .Alerts) 2.5 }}',
     '{{ reReplaceAll "(\\\\w)_(\\\\w)" "$2-$1" .CommonLabels.alertname }} {{ .CommonLabels.alertname | toLower }}',
@@ -32,5 +32,5 @@ def test_pages_have_the_keys_and_summaries_that_alertmanager_gave_them(tmp_path:
     native, ours, imported = both_ways(TEMPLATES, tmp_path)
 
     assert ours == native
-    assert len(native) == 2 * len(TEMPLATES)
+    assert len(native) == 3 * len(TEMPLATES)
     assert imported.notes == ()

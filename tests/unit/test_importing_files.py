@@ -148,6 +148,7 @@ def test_the_new_alertmanager_yml_sends_all_to_the_relay_and_the_rest_where_it_w
     ]  # fmt: skip
     assert new["inhibit_rules"]
     assert "channel: '#a'  # ours" in text
+    assert "        # everybody\n" in text or "      # everybody\n" in text
     assert "pagerduty" not in text.replace("PagerDuty", "")
 
 

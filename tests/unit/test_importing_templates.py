@@ -12,7 +12,7 @@ from relay.importing.go_parser import parse
 from relay.importing.severities import Fixed, Mapped, severity_form
 from relay.importing.values import Untranslatable
 from relay.rules.differences import parts, words
-from relay.rules.templates import Engine
+from relay.rules.templates import Alerts, Engine
 from relay.rules.view import MemberView, PageView
 
 ONE = {"alertname": "Down", "job": "api", "instance": "b", "team": "shop", "values": "label"}
@@ -123,6 +123,17 @@ def rendered(jinja: str) -> str:
 def test_a_go_template_becomes_the_jinja_that_says_the_same(go: str, jinja: str, gives: str) -> None:
     assert translate(go) == jinja
     assert rendered(translate(go)) == gives
+
+
+def test_alerts_come_in_alertmanagers_order() -> None:
+    """As a real Alertmanager has them (tests/acceptance/test_importing.py)."""
+    rest = ({"pod": "b"}, {"disk": "z"}, {"disk": "a", "pod": "a"}, {"disk": "y"}, {"pod": "a"}, {"job": "a"})
+    alerts = Alerts(tuple(MemberView(Status.FIRING, {"instance": "i", **labels}, {}, 0, 0) for labels in rest))
+
+    found = [dict(alert.labels) for alert in alerts.by_labels]
+
+    tied = ({"pod": "a"}, {"pod": "b"}, {"disk": "y"}, {"disk": "z"}, {"disk": "a", "pod": "a"}, {"job": "a"})
+    assert found == [{"instance": "i", **labels} for labels in tied]
 
 
 @pytest.mark.parametrize(
