@@ -1,9 +1,10 @@
 """Compares what a case expects with what was seen, and says clearly where they differ."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import re2
 
 from relay.alert import SECOND, Duration, Instant
 from relay.cases.case import Fields, Value
@@ -146,7 +147,7 @@ def matches(expected: Any, got: Any) -> bool:
 _OPERATORS = {
     "equals": lambda wanted, got: bool(wanted == got),
     "contains": lambda wanted, got: wanted in got,
-    "matches": lambda wanted, got: re.search(wanted, got) is not None,
+    "matches": lambda wanted, got: re2.search(wanted, got) is not None,
 }
 
 

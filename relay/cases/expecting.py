@@ -1,7 +1,8 @@
 """Reads what a case expects: of alerts, of what is sent, of what is open."""
 
-import re
 from collections.abc import Mapping, Sequence
+
+import re2
 
 from relay.cases.case import Expected, Fields, OfAlert, Sends, Stands, Stated, Value
 from relay.cases.shapes import At, Node, Shapes
@@ -20,6 +21,21 @@ EVENT = ("at", "action", *OPEN)
 _THEN: Mapping[str, Sequence[str]] = {"alert": ALERT, "sent": (), "open": ()}
 _KINDS = tuple(kind.value for kind in SuppressionKind)
 _ACTIONS = ("trigger", "acknowledge", "resolve", "change")
+
+
+def _quiet() -> re2.Options:
+    options = re2.Options()
+    options.log_errors = False  # else the C++ library writes to stderr by itself
+    return options
+
+
+_QUIETLY = _quiet()
+
+
+def _said(error: Exception) -> str:
+    """Say what RE2 says: it gives bytes."""
+    said = error.args[0] if error.args else ""
+    return said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
 
 
 def expected(shapes: Shapes, node: Node, at: At, known: Mapping[str, Stated]) -> Expected | None:
@@ -84,6 +100,6 @@ def _check_operator(shapes: Shapes, says: object, at: At) -> None:
         shapes.problems.error(at, f"write the text itself, or one of {', '.join(OPERATORS)}, as in {{contains: text}}")
     elif "matches" in says:
         try:
-            re.compile(str(says["matches"]))
-        except re.error as error:
-            shapes.problems.error((*at, "matches"), f"not a regular expression: {error}")
+            re2.compile(str(says["matches"]), _QUIETLY)
+        except re2.error as error:
+            shapes.problems.error((*at, "matches"), f"not a regular expression: {_said(error)}")

@@ -23,8 +23,15 @@ OURS = {
     "sandbox/validation.py": "the sandbox's own format",
 }
 """Files that build a pattern for Python's own engine, and of what; never of what a user wrote as a regex."""
-OF_USERS = {"rules/matchers.py": 2, "rules/filters.py": 1, "rules/matcher_syntax.py": 1}
-"""Where RE2 compiles, and how often: matchers of routes, inhibit rules, silences and filter=; filters of templates."""
+OF_USERS = {
+    "rules/matchers.py": 2,
+    "rules/filters.py": 1,
+    "rules/matcher_syntax.py": 1,
+    "cases/checking.py": 1,
+    "cases/expecting.py": 1,
+}
+"""Where RE2 compiles, and how often: matchers of routes, inhibit rules, silences and filter=; filters of templates;
+what cases expect of a text."""
 
 
 def calls(engine: str) -> Iterator[tuple[str, ast.Call]]:
